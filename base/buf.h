@@ -2,8 +2,9 @@
 /*
  * base/buf.h: a growing byte buffer with a sticky error.
  *
- * A zeroed struct buf is empty and ready. Appends never fail loudly: when memory or `size_max` runs out `err` is set
- * (ERR_NOMEM, ERR_SIZE), further appends do nothing, and whoever built the buffer checks `err` once at the end.
+ * A zeroed struct buf is empty and ready. Appends never fail loudly: when memory or `size_max` runs
+ * out `err` is set (ERR_NOMEM, ERR_SIZE), further appends do nothing, and whoever built the buffer
+ * checks `err` once at the end.
  */
 #ifndef ESSAIM_BASE_BUF_H
 #define ESSAIM_BASE_BUF_H
@@ -29,7 +30,8 @@ enum err buf_reserve(struct buf *buf, size_t size);
 void buf_put(struct buf *buf, struct bytes bytes);
 void buf_put_u8(struct buf *buf, uint8_t value);
 void buf_put_str(struct buf *buf, const char *text);
-/* Appends `size` bytes for the caller to fill; NULL when that failed. Valid until the next append. */
+/* Appends `size` bytes for the caller to fill; NULL when that failed. Valid until the next append.
+ */
 uint8_t *buf_extend(struct buf *buf, size_t size);
 /* Drops the first `size` bytes (size <= buf->size), moving the rest to the front. */
 void buf_shift(struct buf *buf, size_t size);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
-/* base/bytes.h: a borrowed view of bytes, and big-endian integers. A view is dead at the next feed or commit of what
- * it looks into; whoever keeps the bytes copies them. */
+/* base/bytes.h: a borrowed view of bytes, and big-endian integers. A view is dead at the next feed
+ * or commit of what it looks into; whoever keeps the bytes copies them. */
 #ifndef ESSAIM_BASE_BYTES_H
 #define ESSAIM_BASE_BYTES_H
 

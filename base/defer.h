@@ -12,19 +12,19 @@
 #define defer(done) __attribute__((cleanup(done)))
 
 /* Defines the helper that defer_ptr(name) needs, for `void name(type *)`. One per type and file. */
-#define DEFER_PTR_DEFINE(type, name)                 \
-    static inline void name##_deferred(type **owned) \
-    {                                                \
-        name(*owned);                                \
+#define DEFER_PTR_DEFINE(type, name)                                                               \
+    static inline void name##_deferred(type **owned)                                               \
+    {                                                                                              \
+        name(*owned);                                                                              \
     }
 #define defer_ptr(name) __attribute__((cleanup(name##_deferred)))
 
 /* Hands over an owned pointer and empties the variable: `effect->bytes = take(&page);` */
-#define take(owned)                            \
-    (__extension__({                           \
-        __typeof__(*(owned)) taken_ = *(owned); \
-        *(owned) = NULL;                       \
-        taken_;                                \
+#define take(owned)                                                                                \
+    (__extension__({                                                                               \
+        __typeof__(*(owned)) taken_ = *(owned);                                                    \
+        *(owned) = NULL;                                                                           \
+        taken_;                                                                                    \
     }))
 
 #endif

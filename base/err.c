@@ -10,7 +10,7 @@ struct err_row {
     int exit_code;
 };
 
-#define ERR_ROW(name, code_, exit_, text_) \
+#define ERR_ROW(name, code_, exit_, text_)                                                         \
     [ERR_##name] = {.code = (code_), .text = (text_), .exit_code = (exit_)},
 static const struct err_row err_rows[ERR_COUNT] = {ERR_TABLE(ERR_ROW)};
 #undef ERR_ROW

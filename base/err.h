@@ -2,9 +2,10 @@
 /*
  * base/err.h: the one table of errors.
  *
- * Every function that can fail returns enum err; ERR_OK is 0. Foreign codes (LMDB, libuv, errno) are turned into
- * these in one function per room. Each row: name, stable public code (E-…, never translated, documented in
- * doc/protocol.md and essaim(1)), process exit code (design §10) and an English sentence (a gettext msgid in cli/).
+ * Every function that can fail returns enum err; ERR_OK is 0. Foreign codes (LMDB, libuv, errno)
+ * are turned into these in one function per room. Each row: name, stable public code (E-…, never
+ * translated, documented in doc/protocol.md and essaim(1)), process exit code (design §10) and an
+ * English sentence (a gettext msgid in cli/).
  */
 #ifndef ESSAIM_BASE_ERR_H
 #define ESSAIM_BASE_ERR_H

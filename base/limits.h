@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
-/* base/limits.h: every bound of the system, one constant each (design §7). A test reaches each of them. Sizes are
- * bytes, counts are things, times carry their unit. */
+/* base/limits.h: every bound of the system, one constant each (design §7). A test reaches each of
+ * them. Sizes are bytes, counts are things, times carry their unit. */
 #ifndef ESSAIM_BASE_LIMITS_H
 #define ESSAIM_BASE_LIMITS_H
 
@@ -27,20 +27,20 @@
 #define REKEY_PERIOD_MS (3600u * 1000u)
 
 /* links */
-#define PEERS_MAX 64        /* links at once */
-#define PEERS_OUT_MAX 8     /* dialled at once */
-#define HALF_OPEN_MAX 32    /* handshakes under way */
+#define PEERS_MAX 64         /* links at once */
+#define PEERS_OUT_MAX 8      /* dialled at once */
+#define HALF_OPEN_MAX 32     /* handshakes under way */
 #define HALF_OPEN_ADDR_MAX 4 /* … from one address */
 #define HANDSHAKE_MS 5000
 #define PING_MS 30000
 #define DEAD_MS 90000
 #define DIAL_MS_MIN 3000
 #define DIAL_MS_MAX (600u * 1000u)
-#define PEER_OUT_SIZE_MAX (1024 * 1024)  /* queued for one peer */
-#define PEER_OUT_SIZE_LOW (256 * 1024)   /* produce more below this */
-#define PEER_IN_SIZE_MAX (1024 * 1024)   /* received and not yet stepped */
+#define PEER_OUT_SIZE_MAX (1024 * 1024) /* queued for one peer */
+#define PEER_OUT_SIZE_LOW (256 * 1024)  /* produce more below this */
+#define PEER_IN_SIZE_MAX (1024 * 1024)  /* received and not yet stepped */
 #define FETCH_STALL_MS 10000
-#define FETCHES_MAX 8                    /* deltas being received at once */
+#define FETCHES_MAX 8                     /* deltas being received at once */
 #define FETCH_SMALL_SIZE_MAX (256 * 1024) /* applied in the turn that completes it */
 #define STAGE_FLUSH_SIZE (1024 * 1024)
 #define OPENING_COUNT_MAX (1u << 20)
@@ -61,7 +61,8 @@
 #define CTL_BATCH_COUNT_MAX 1000000
 
 /* store */
-#define STORE_MAP_SIZE (64ull * 1024 * 1024 * 1024) /* sparse; the 80 % rule is checked against the disk, too */
+#define STORE_MAP_SIZE                                                                             \
+    (64ull * 1024 * 1024 * 1024) /* sparse; the 80 % rule is checked against the disk, too */
 #define STORE_FULL_PERCENT 80
 #define STORE_FREE_MIN (64ull * 1024 * 1024)
 

@@ -7,7 +7,8 @@
 #define ASCII_HIGH 0x8080808080808080ull
 #define ASCII_SPACES 0x2020202020202020ull
 
-/* All eight bytes are in 0x20 … 0x7f: no high bit, and none that borrows when 0x20 is taken away. */
+/* All eight bytes are in 0x20 … 0x7f: no high bit, and none that borrows when 0x20 is taken away.
+ */
 static bool plain_eight(const uint8_t *at)
 {
     uint64_t word;

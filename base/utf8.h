@@ -7,8 +7,8 @@
 
 #include "base/bytes.h"
 
-/* Valid UTF-8 without C0 control characters (U+0000–U+001F) other than tab, line feed and carriage return. Eight bytes
- * at a time over ASCII. */
+/* Valid UTF-8 without C0 control characters (U+0000–U+001F) other than tab, line feed and carriage
+ * return. Eight bytes at a time over ASCII. */
 bool utf8_valid(struct bytes bytes);
 
 /* The same, and without tab, line feed and carriage return: names, slugs, one-line texts. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
-/* proto/did.h: a lab id as text, did:key:z6Mk… (did:key method v0.7, multicodec 0xed01, multibase base58btc). */
+/* proto/did.h: a lab id as text, did:key:z6Mk… (did:key method v0.7, multicodec 0xed01, multibase
+ * base58btc). */
 #ifndef ESSAIM_PROTO_DID_H
 #define ESSAIM_PROTO_DID_H
 

@@ -18,8 +18,9 @@ bool slug_valid(struct bytes slug);
 bool kind_valid(struct bytes kind);
 bool audience_valid(struct bytes audience);
 
-/* Appends the canonical entry. `body` must be canonical already. ERR_SLUG, ERR_INVALID (kind, rev 0, body not a map),
- * ERR_CANONICAL (body), ERR_SIZE (over ENTRY_SIZE_MAX, or over the node and depth limits). */
+/* Appends the canonical entry. `body` must be canonical already. ERR_SLUG, ERR_INVALID (kind, rev
+ * 0, body not a map), ERR_CANONICAL (body), ERR_SIZE (over ENTRY_SIZE_MAX, or over the node and
+ * depth limits). */
 MUST_USE enum err entry_encode(const struct entry *entry, struct buf *into);
 /* Strict pre-scan and field checks; views into `bytes`. No allocation. The same errors. */
 MUST_USE enum err entry_decode(struct bytes bytes, struct entry *ret_entry);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
-/* proto/hash.h: H and H16 of doc/protocol.md §1, Ed25519 signatures with their domain tags, and the four keys. */
+/* proto/hash.h: H and H16 of doc/protocol.md §1, Ed25519 signatures with their domain tags, and the
+ * four keys. */
 #ifndef ESSAIM_PROTO_HASH_H
 #define ESSAIM_PROTO_HASH_H
 
@@ -25,7 +26,17 @@ struct lab_id {
 };
 
 /* Domain tags: 16 bytes, zero padded. */
-enum hash_tag { TAG_LEAF, TAG_SLUG, TAG_BUCKET, TAG_NODE, TAG_HEAD_HASH, TAG_HISTORY, TAG_SIG_LAB, TAG_SIG_HEAD, TAG_COUNT };
+enum hash_tag {
+    TAG_LEAF,
+    TAG_SLUG,
+    TAG_BUCKET,
+    TAG_NODE,
+    TAG_HEAD_HASH,
+    TAG_HISTORY,
+    TAG_SIG_LAB,
+    TAG_SIG_HEAD,
+    TAG_COUNT
+};
 const uint8_t *hash_tag_bytes(enum hash_tag tag); /* 16 bytes */
 
 struct hash hash_of(enum hash_tag tag, struct bytes bytes);
@@ -33,10 +44,12 @@ struct hash hash_of_two(enum hash_tag tag, struct bytes first, struct bytes seco
 struct slug_hash hash_slug(struct bytes slug);
 
 /* Deterministic Ed25519 (libsodium). `secret` is libsodium's 64-byte form (seed ‖ public key). */
-void sign_keypair(const uint8_t seed[SIGN_SEED_SIZE], uint8_t ret_public[KEY_SIZE], uint8_t ret_secret[SIGN_SECRET_SIZE]);
+void sign_keypair(const uint8_t seed[SIGN_SEED_SIZE], uint8_t ret_public[KEY_SIZE],
+                  uint8_t ret_secret[SIGN_SECRET_SIZE]);
 void sign_bytes(enum hash_tag tag, struct bytes payload, const uint8_t secret[SIGN_SECRET_SIZE],
                 uint8_t ret_signature[SIGNATURE_SIZE]);
-MUST_USE enum err sign_verify(enum hash_tag tag, struct bytes payload, const uint8_t public_key[KEY_SIZE],
+MUST_USE enum err sign_verify(enum hash_tag tag, struct bytes payload,
+                              const uint8_t public_key[KEY_SIZE],
                               const uint8_t signature[SIGNATURE_SIZE]);
 
 /* Public link key (X25519) of a secret one. ERR_KEY on a degenerate key. */

@@ -20,11 +20,14 @@ struct head {
 };
 
 /* Appends the signed object and fills head->hash. ERR_INVALID for a bad field. */
-MUST_USE enum err head_sign(struct head *head, const uint8_t signing_secret[SIGN_SECRET_SIZE], struct buf *into);
-/* Pre-scan and exact fields, no signature: to learn whose key to check with. ERR_CANONICAL, ERR_INVALID, ERR_SIZE. */
+MUST_USE enum err head_sign(struct head *head, const uint8_t signing_secret[SIGN_SECRET_SIZE],
+                            struct buf *into);
+/* Pre-scan and exact fields, no signature: to learn whose key to check with. ERR_CANONICAL,
+ * ERR_INVALID, ERR_SIZE. */
 MUST_USE enum err head_peek(struct bytes bytes, struct head *ret_head);
 /* head_peek and the signature. ERR_SIGNATURE. */
-MUST_USE enum err head_open(struct bytes bytes, const uint8_t signing_pk[KEY_SIZE], struct head *ret_head);
+MUST_USE enum err head_open(struct bytes bytes, const uint8_t signing_pk[KEY_SIZE],
+                            struct head *ret_head);
 
 /* <0, 0, >0 by (generation, n). */
 int head_compare(const struct head *a, const struct head *b);

@@ -26,11 +26,12 @@ struct lab_record {
     struct last_good last_good[LAST_GOOD_MAX];
 };
 
-/* Appends the signed object. `root_secret` must be the secret of record->lab. ERR_INVALID for a bad field. */
-MUST_USE enum err lab_record_sign(const struct lab_record *record, const uint8_t root_secret[SIGN_SECRET_SIZE],
-                                  struct buf *into);
-/* Pre-scan, exact fields, signature by record->lab; views into `bytes`. ERR_CANONICAL, ERR_INVALID, ERR_SIZE,
- * ERR_SIGNATURE. */
+/* Appends the signed object. `root_secret` must be the secret of record->lab. ERR_INVALID for a bad
+ * field. */
+MUST_USE enum err lab_record_sign(const struct lab_record *record,
+                                  const uint8_t root_secret[SIGN_SECRET_SIZE], struct buf *into);
+/* Pre-scan, exact fields, signature by record->lab; views into `bytes`. ERR_CANONICAL, ERR_INVALID,
+ * ERR_SIZE, ERR_SIGNATURE. */
 MUST_USE enum err lab_record_open(struct bytes bytes, struct lab_record *ret_record);
 /* Of bytes that were opened once before: no signature check. */
 MUST_USE enum err lab_record_peek(struct bytes bytes, struct lab_record *ret_record);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 /*
- * proto/model.h: the eight content kinds and the checks on the fields they share (docs: essaim-entry(5)). Unknown fields pass.
+ * proto/model.h: the eight content kinds and the checks on the fields they share (docs:
+ * essaim-entry(5)). Unknown fields pass.
  */
 #ifndef ESSAIM_PROTO_MODEL_H
 #define ESSAIM_PROTO_MODEL_H
@@ -30,7 +31,9 @@ struct model_report {
 bool model_kind_known(struct bytes kind);
 extern const char *const model_kinds[]; /* NULL-terminated */
 
-/* Checks the common fields of a canonical body. ERR_OK when there is no error (warnings may be there), else ERR_FIELD. */
-MUST_USE enum err model_check(struct bytes kind, struct bytes body, struct model_report *ret_report);
+/* Checks the common fields of a canonical body. ERR_OK when there is no error (warnings may be
+ * there), else ERR_FIELD. */
+MUST_USE enum err model_check(struct bytes kind, struct bytes body,
+                              struct model_report *ret_report);
 
 #endif

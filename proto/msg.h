@@ -2,8 +2,8 @@
 /*
  * proto/msg.h: the messages of doc/protocol.md §6, one table.
  *
- * Decoding is: scan_strict, then the item count and types of the row; lists stay views into the message and are walked
- * with list_next. Nothing is allocated.
+ * Decoding is: scan_strict, then the item count and types of the row; lists stay views into the
+ * message and are walked with list_next. Nothing is allocated.
  */
 #ifndef ESSAIM_PROTO_MSG_H
 #define ESSAIM_PROTO_MSG_H
@@ -104,13 +104,15 @@ const char *msg_name(enum msg_type type); /* "HELLO"; "?" for an unknown one */
 
 /* Appends one message (lists are given as raw, already packed items: see list_put_*). */
 void msg_encode(const struct msg *msg, struct buf *into);
-/* ERR_CANONICAL, ERR_SIZE, ERR_MALFORMED (unknown type, item count, item type or value out of bounds),
- * ERR_UNSUPPORTED (a reserved type: BUCKETS, BUCKET, PROOF, JOIN, JOINED). Views into `bytes`. */
+/* ERR_CANONICAL, ERR_SIZE, ERR_MALFORMED (unknown type, item count, item type or value out of
+ * bounds), ERR_UNSUPPORTED (a reserved type: BUCKETS, BUCKET, PROOF, JOIN, JOINED). Views into
+ * `bytes`. */
 MUST_USE enum err msg_decode(struct bytes bytes, struct msg *ret_msg);
 
 /* Walks a list of bin: false at the end. Start with *at = 0. */
 bool list_next(const struct list *list, size_t *at, struct bytes *ret_item);
-bool list_next_head(const struct list *list, size_t *at, uint64_t *ret_arrival, struct bytes *ret_head);
+bool list_next_head(const struct list *list, size_t *at, uint64_t *ret_arrival,
+                    struct bytes *ret_head);
 /* Appends one item to the raw buffer of a list being built. */
 void list_put(struct buf *raw, struct bytes item);
 void list_put_head(struct buf *raw, uint64_t arrival, struct bytes head);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
-/* proto/pack.h: writes canonical msgpack into a struct buf (over msgpack-c's packer). Errors are the buffer's sticky
- * one. Map keys must be packed by the caller in ascending byte order: encoders end with a must() on scan_strict. */
+/* proto/pack.h: writes canonical msgpack into a struct buf (over msgpack-c's packer). Errors are
+ * the buffer's sticky one. Map keys must be packed by the caller in ascending byte order: encoders
+ * end with a must() on scan_strict. */
 #ifndef ESSAIM_PROTO_PACK_H
 #define ESSAIM_PROTO_PACK_H
 

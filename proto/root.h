@@ -12,7 +12,8 @@ struct digests {
     struct hash buckets[BUCKET_COUNT];
 };
 
-/* Digest of one bucket from its pairs (slug hash ‖ leaf, PAIR_SIZE each), ascending by slug hash. */
+/* Digest of one bucket from its pairs (slug hash ‖ leaf, PAIR_SIZE each), ascending by slug hash.
+ */
 struct hash bucket_digest(struct bytes pairs);
 /* The digests of the empty catalogue. */
 void digests_init(struct digests *digests);
