@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/*
+ * store/store.h: the LMDB environment and its tables.
+ *
+ * One directory (data.mdb, lock.mdb), mode 0700/0600, default durability, MDB_NOTLS only. Keys are
+ * big-endian and fixed in size; the schema number stands once, in `meta`.
+ *
+ *   meta      name                          -> schema u32 | index 16 B | instance 16 B
+ *   labs      lab 32                        -> arrival u64 ‖ signed lab record
+ *   names     network 32 ‖ lab 32 ‖ audience -> catalogue id u32
+ *   heads     id u32                        -> arrival u64 ‖ the catalogue's name (64 + audience,
+ * u16 size first) ‖ signed head hashes    id u32 ‖ n u64                -> head hash 32        what
+ * openings are made of digests   id u32                        -> 256 bucket digests 8,192 slugs id
+ * u32 ‖ slug hash 16         -> rev u64 ‖ seq u64 ‖ size u32 ‖ leaf 32 revs      id u32 ‖ rev u64 ‖
+ * slug hash 16 -> seq u64           delta order bodies    seq u64                       -> id u32 ‖
+ * entry      appended only, whatever the catalogue gone      id u32 ‖ n u64 ‖ slug hash 16 -> wall
+ * time s u64     withdrawal hints retired   id u32 ‖ slug hash 16         -> kind own slugs once
+ * withdrawn (never another kind) arrivals  arrival u64                   -> 'L' lab 32 ‖ from lab
+ * 32  |  'H' id u32 ‖ from lab 32 peers     lab 32                        -> struct peer_row,
+ * packed staging   id u32                        -> first seq u64 ‖ m u64     bodies from first seq
+ * on that no head covers yet trash     seq u64                       -> (nothing)           bodies
+ * to delete, a few at a time
+ *
+ * A body is visible when `slugs` points to its seq. Staged bodies are in `bodies` only; `staging`
+ * remembers them across a lost link and a restart.
+ */
+#ifndef ESSAIM_STORE_STORE_H
+#define ESSAIM_STORE_STORE_H
+
+#include <stdbool.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "proto/hash.h"
+
+#define STORE_SCHEMA 1
+
+struct store;
+struct txn;
+
+struct store_options {
+    uint64_t map_size;                  /* 0 = STORE_MAP_SIZE */
+    uint8_t fresh_index[INSTANCE_SIZE]; /* dice for a store that is made now */
+    uint8_t fresh_instance[INSTANCE_SIZE];
+    bool no_sync; /* the simulator's scratch stores only, never the daemon */
+};
+
+/* Opens or makes the store in `dir` (made 0700 if absent). ERR_SCHEMA when another version wrote
+ * it, ERR_IO, ERR_FULL, ERR_CORRUPT (the file is shorter than its own last page). Stale staging of
+ * fetches that cannot resume is kept: see staging.h. */
+MUST_USE enum err store_open(const char *dir, const struct store_options *options,
+                             struct store **ret_store);
+void store_close(struct store *store); /* accepts NULL; no transaction may be open */
+/* Closes and reopens the environment to give back the memory that one large transaction left in
+ * LMDB's free lists. No transaction may be open. */
+MUST_USE enum err store_trim(struct store *store);
+
+const uint8_t *store_index(const struct store *store);    /* 16 bytes */
+const uint8_t *store_instance(const struct store *store); /* 16 bytes */
+
+struct store_space {
+    uint64_t used, map, disk_free, disk_size; /* bytes */
+};
+MUST_USE enum err store_space(const struct store *store, struct store_space *ret_space);
+/* ERR_FULL when writes must be refused: over STORE_FULL_PERCENT of the map, or less than
+ * STORE_FREE_MIN or 5 % of the disk free. Cheap: looks at the disk at most once in 64 calls. */
+MUST_USE enum err store_room(struct store *store);
+
+/* Transactions: txn.c only. A read transaction ends in the function that began it. At most one
+ * write transaction. */
+MUST_USE enum err txn_begin_read(struct store *store, struct txn **ret_txn);
+MUST_USE enum err txn_begin_write(struct store *store, struct txn **ret_txn);
+/* Consumes txn, even when it fails. ERR_FULL (MAP_FULL, ENOSPC: the store stays usable) or ERR_IO,
+ * ERR_CORRUPT: then the process must stop acknowledging and exit. */
+MUST_USE enum err txn_commit(struct txn *txn);
+/* Ends a read transaction, or aborts a write one. Accepts NULL. */
+void txn_end(struct txn *txn);
+bool txn_dirty(
+    const struct txn *txn); /* a write transaction in which something was put or deleted */
+
+#endif
