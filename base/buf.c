@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
+/* base/buf.c: the growing buffer. Every append goes through buf_extend, which keeps the bounds. */
 #include "base/buf.h"
 
 #include <stdarg.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
+/* base/err.c: the one table of errors, read by code, by text and by exit code. */
 #include "base/err.h"
 
 #include <stddef.h>

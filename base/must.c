@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
+/* base/must.c: the end of a process that found itself mistaken. The one place below daemon and cli
+ * that prints. */
 #include "base/must.h"
 
 #include <stdio.h>
