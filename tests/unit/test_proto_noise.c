@@ -344,7 +344,7 @@ static void a_different_prologue_is_refused(void **state)
 {
     (void) state;
     struct noise sides[2];
-    uint8_t secret[32] = {1}, ephemeral[32] = {2}, message[96], back[96];
+    uint8_t secret[32] = {0x10}, ephemeral[32] = {0x20}, message[96], back[96];
     size_t size = 0;
     assert_int_equal(noise_init(&sides[0], true, bytes_of_str("essaim\1"), secret, ephemeral), 0);
     assert_int_equal(noise_init(&sides[1], false, bytes_of_str("essaim\2"), ephemeral, secret), 0);
