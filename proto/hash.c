@@ -106,3 +106,8 @@ enum err link_public(const uint8_t secret[KEY_SIZE], uint8_t ret_public[KEY_SIZE
     memcpy(ret_public, public_key, sizeof public_key);
     return ERR_OK;
 }
+
+void secret_wipe(void *secret, size_t size)
+{
+    sodium_memzero(secret, size);
+}

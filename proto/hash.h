@@ -52,6 +52,9 @@ MUST_USE enum err sign_verify(enum hash_tag tag, struct bytes payload,
                               const uint8_t public_key[KEY_SIZE],
                               const uint8_t signature[SIGNATURE_SIZE]);
 
+/* Overwrites secrets in a way the compiler keeps. */
+void secret_wipe(void *secret, size_t size);
+
 /* Public link key (X25519) of a secret one. ERR_KEY on a degenerate key. */
 MUST_USE enum err link_public(const uint8_t secret[KEY_SIZE], uint8_t ret_public[KEY_SIZE]);
 

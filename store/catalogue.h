@@ -80,6 +80,11 @@ MUST_USE enum err catalogue_hints(struct txn *txn, uint32_t id, uint64_t after_n
 /* Appends an entry's bytes; invisible until a change with this seq is applied. */
 MUST_USE enum err body_append(struct txn *txn, uint32_t id, struct bytes entry, uint64_t *ret_seq);
 
+/* The entry at `seq`, visible or not (for a batch that must be encoded anew). ERR_NOT_FOUND, ERR_CORRUPT (not of `id`). */
+MUST_USE enum err body_get(struct txn *txn, uint32_t id, uint64_t seq, struct bytes *ret_entry);
+/* Sends an invisible body to the trash. */
+MUST_USE enum err body_drop(struct txn *txn, uint64_t seq);
+
 struct change {
     struct slug_hash slug_hash;
     struct hash leaf;

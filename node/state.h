@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/*
+ * node/state.h: what a node keeps in memory between turns. For node/ only.
+ *
+ *   node ─┬─ peers[]    whom we know (durable rows), back-off, what they acknowledged
+ *         ├─ links[]    connections: session, what was announced, what they offer, what we serve
+ * them ├─ fetches[]  deltas being received, at most one a catalogue ├─ clients[]  control
+ * connections: batches, watches ├─ own        this turn's own changes, and the requests that wait
+ * for their head └─ txn        the turn's one write transaction, begun when first needed
+ *
+ * Everything that leaves is built after the commit (flush), from a read transaction.
+ */
+#ifndef ESSAIM_NODE_STATE_H
+#define ESSAIM_NODE_STATE_H
+
+#include "base/limits.h"
+#include "node/node.h"
+#include "proto/msg.h"
+#include "proto/session.h"
+#include "store/catalogue.h"
+#include "store/staging.h"
+
+#define LINKS_MAX (PEERS_MAX + HALF_OPEN_MAX)
+#define KNOWN_PEERS_MAX 1024
+#define STREAMS_MAX 8
+#define ANNOUNCE_RING 32
+#define CURSOR_DELAY_MS 200
+#define JOB_CHANGES_MIN 2000
+#define BATCH_IDLE_MS 60000
+#define OFFERS_MAX 4096
+#define SYNC_WAITS_MAX 64
+
+struct node;
+
+/* Who is known by hand or by a link. */
+struct peer {
+    struct peer_row row;
+    bool row_dirty;
+    bool dialling;
+    uint64_t dial_at_ms, dial_delay_ms;
+    uint64_t acked; /* our arrivals it holds, as far as it said so */
+    struct link *link;
+};
+
+enum link_state { LINK_SHAKING, LINK_GREETING, LINK_READY, LINK_CLOSING, LINK_STATE_COUNT };
+
+/* A head that a link offered and that is not held yet. */
+struct offer {
+    uint64_t arrival;
+    uint32_t catalogue;
+    uint64_t not_before_ms; /* tried in vain: wait */
+    struct head head;
+    bool done, fetching;
+};
+
+/* One WANT being answered. */
+struct stream {
+    bool open;
+    uint64_t number;
+    uint32_t catalogue;
+    uint64_t m;
+    uint64_t after_rev;
+    struct slug_hash after_slug;
+    bool has_after;
+    uint8_t hint_at[24];
+    uint64_t opening_next; /* next head number whose hash is due */
+};
+
+struct link {
+    uint32_t number;
+    enum link_state state;
+    bool dialled, close_sent;
+    struct lab_id lab; /* wanted (dialled) or proven (from GREETING on) */
+    char address[PEER_ADDRESS_MAX];
+    struct session *session;
+    struct peer *peer; /* from READY on */
+    uint64_t up_ms, heard_ms, said_ms, ping_ms, rekey_ms;
+    int64_t up_wall_s;
+    size_t queued;
+    uint64_t received, sent; /* bytes */
+
+    /* reading them */
+    uint64_t told;           /* the cursor our HELLO named */
+    uint64_t upto;           /* their arrivals announced so far */
+    uint64_t cursor;         /* read, in memory */
+    uint64_t cursor_stored;  /* read, on disk */
+    uint64_t cursor_acked;   /* told them */
+    bool must_ack;           /* the cursor moved by what they announced */
+    uint64_t cursor_pending; /* in this turn's commit */
+    uint64_t cursor_due_ms;  /* 0 = nothing to write */
+    struct offer *offers;
+    size_t offer_count, offer_cap;
+    uint64_t stream_next;
+
+    /* being read by them */
+    bool skip_own;      /* what came from them need not go back */
+    uint64_t announced; /* our arrivals announced so far */
+    uint64_t acked;
+    struct {
+        uint64_t upto;
+        size_t size;
+    } ring[ANNOUNCE_RING];
+    unsigned ring_count;
+    struct stream streams[STREAMS_MAX];
+    unsigned stream_turn;
+};
+
+/* A delta being received. */
+struct fetch {
+    bool open;
+    struct link *link;
+    uint64_t stream;
+    uint32_t catalogue;
+    struct catalogue_name name;
+    uint64_t m;
+    struct hash base_hash, base_history; /* of the held head; zero when m is 0 */
+    uint64_t target_n, target_count, target_bytes;
+    struct change_list changes;
+    size_t staged;      /* changes[0 … staged) have their seq */
+    struct buf pending; /* entries not staged yet, back to back, in order */
+    struct buf opening; /* HASH_SIZE each */
+    uint64_t bytes;     /* of entries received */
+    uint64_t last_rev;
+    struct slug_hash last_slug;
+    bool has_last, has_staging;
+    uint64_t progress_ms;
+    bool complete;    /* DELTA_END checked; waits for the job */
+    struct head head; /* from DELTA_END */
+    struct buf signed_head;
+};
+
+/* Own changes not under a head yet, and a table to find the last one of a slug. */
+struct draft {
+    struct change_list changes;
+    uint32_t *index; /* open addressing by slug hash: position + 1, 0 = free */
+    size_t index_cap;
+    uint64_t created; /* records that were not there before, less withdrawals: for the quota */
+    uint64_t bytes;
+};
+
+/* A batch of one client, gathered over several requests. */
+struct batch {
+    bool open;
+    uint64_t rev; /* its bodies were encoded with */
+    uint64_t touched_ms;
+    struct draft draft;
+    struct buf statuses, errors; /* one byte a record; packed error rows */
+    size_t error_count;
+};
+
+struct watch_item {
+    uint32_t catalogue;
+    uint64_t after_rev;
+    struct slug_hash after_slug;
+    bool has_after;
+    uint64_t hints_after;
+    uint8_t hint_at[24];
+};
+
+struct client {
+    uint32_t number;
+    enum role role;
+    bool closing, watching;
+    struct batch batch;
+    struct buf *out;
+    size_t queued;
+    struct watch_item *watch_items;
+    size_t watch_count, watch_cap;
+};
+
+/* An answer that waits for the commit: of a publication, or of a plain write. */
+struct answer {
+    uint32_t client, id;
+    bool own; /* a publication: statuses below; else an empty map */
+    struct buf statuses, errors;
+    size_t error_count;
+};
+
+struct own {
+    struct catalogue_name name;
+    uint32_t catalogue; /* 0 until first used */
+    bool held;
+    struct head head; /* the held one */
+    uint64_t arrival; /* of the held one */
+    bool frozen;
+    struct draft draft; /* of this turn */
+    struct answer *answers;
+    size_t answer_count, answer_cap;
+};
+
+struct sync_wait {
+    bool open;
+    uint32_t client, id;
+    uint64_t wait, deadline_ms;
+};
+
+/* A request to be answered from the committed state, at the end of the turn. */
+struct read_wait {
+    uint32_t client;
+    struct buf bytes;
+};
+
+enum job_kind { JOB_NONE, JOB_OWN, JOB_FETCH };
+struct job {
+    enum job_kind kind;
+    bool ran;
+    struct fetch *fetch;
+    enum err err; /* ERR_ROOT: the delta does not fit */
+    uint64_t arrival;
+};
+
+struct changed {
+    uint32_t catalogue;
+    uint64_t old_n;
+};
+
+struct node {
+    struct node_config config;
+    struct buf record;
+    struct lab_record record_view; /* into record */
+    struct hash network;
+    struct txn *txn;
+    uint64_t now_ms;
+    int64_t wall_s;
+    uint64_t started_ms;
+    uint8_t dice[32];
+    struct peer *peers[KNOWN_PEERS_MAX];
+    size_t peer_count;
+    struct link *links[LINKS_MAX];
+    size_t link_count;
+    struct fetch fetches[FETCHES_MAX];
+    struct client *clients[CTL_CLIENTS_MAX];
+    size_t client_count;
+    struct own own;
+    struct sync_wait syncs[SYNC_WAITS_MAX];
+    struct read_wait *reads;
+    size_t read_count, read_cap;
+    struct changed *changed;
+    size_t changed_count, changed_cap;
+    struct job job;
+    bool chores_left;
+    bool stopping;
+    bool undo; /* this turn's transaction ran out of room */
+    uint64_t chores_at_ms;
+    uint64_t refused[ERR_COUNT];
+    struct effects *effects; /* of the call under way */
+};
+
+/* node.c */
+/* The turn's write transaction. */
+MUST_USE enum err node_txn(struct node *node, struct txn **ret_txn);
+void node_log(struct node *node, int level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+struct effect *node_effect(struct node *node,
+                           enum effect_kind kind); /* NULL without memory (sticky in effects) */
+MUST_USE enum err node_changed(struct node *node, uint32_t catalogue, uint64_t old_n);
+void node_refuse(struct node *node, enum err err); /* counts */
+/* Keeps *array with room for one more item of `size`. */
+MUST_USE enum err node_grow(void **array, size_t count, size_t *cap, size_t size);
+
+/* peer.c */
+struct peer *peer_find(struct node *node, const struct lab_id *lab);
+/* Found or made (memory only). NULL when full. */
+struct peer *peer_make(struct node *node, const struct lab_id *lab);
+MUST_USE enum err peers_load(struct node *node);
+void peers_dial(struct node *node);
+void peer_failed(struct node *node, struct peer *peer);
+void peer_alive(struct peer *peer);
+MUST_USE enum err peers_store(struct node *node); /* dirty rows, into the turn's transaction */
+uint64_t peers_wake_ms(const struct node *node);
+
+/* link.c */
+struct link *link_find(struct node *node, uint32_t number);
+MUST_USE enum err link_up(struct node *node, const struct event *event);
+MUST_USE enum err link_bytes(struct node *node, struct link *link, struct bytes bytes);
+void link_down(struct node *node, struct link *link);
+/* Queues a message on the session. */
+void link_send(struct node *node, struct link *link, const struct msg *msg);
+/* BYE and close. */
+void link_close(struct node *node, struct link *link, enum bye code, const char *reason);
+void links_tick(struct node *node);
+uint64_t links_wake_ms(const struct node *node);
+void links_emit(struct node *node);        /* SEND effects for everything sealed */
+size_t link_room(const struct link *link); /* bytes that may still be queued */
+
+/* announce.c */
+MUST_USE enum err link_start(struct node *node, struct link *link, const struct msg *hello);
+MUST_USE enum err announce_flush(struct node *node, struct link *link, struct txn *txn);
+void announce_acked(struct node *node, struct link *link, uint64_t cursor);
+MUST_USE enum err cursors_store(struct node *node, bool now);
+void cursors_committed(struct node *node);
+/* `said`: by an announcement, which wants an ACK; else it may wait for the next commit. */
+void cursor_update(struct node *node, struct link *link, bool said);
+
+/* fetch.c */
+MUST_USE enum err fetch_heads(struct node *node, struct link *link, const struct msg *msg);
+MUST_USE enum err fetch_records(struct node *node, struct link *link, const struct msg *msg);
+MUST_USE enum err fetch_delta(struct node *node, struct link *link, const struct msg *msg);
+MUST_USE enum err fetch_end(struct node *node, struct link *link, const struct msg *msg);
+MUST_USE enum err fetch_schedule(struct node *node);
+void fetch_link_down(struct node *node, struct link *link);
+void fetch_tick(struct node *node);
+uint64_t fetch_wake_ms(const struct node *node);
+MUST_USE enum err fetch_job(struct node *node, struct fetch *fetch, uint64_t *ret_arrival);
+MUST_USE enum err fetch_job_done(struct node *node, struct fetch *fetch, enum err err);
+void fetch_done(struct fetch *fetch);
+void fetches_reset(struct node *node);
+MUST_USE enum err record_accept(struct node *node, const struct lab_record *record,
+                                struct bytes signed_bytes, const struct lab_id *from);
+
+/* serve.c */
+MUST_USE enum err serve_want(struct node *node, struct link *link, const struct msg *msg);
+MUST_USE enum err serve_flush(struct node *node, struct link *link, struct txn *txn);
+
+/* own.c */
+MUST_USE enum err own_load(struct node *node);
+MUST_USE enum err own_publish(struct node *node, struct client *client, uint32_t id,
+                              const msgpack_object *params);
+MUST_USE enum err own_withdraw(struct node *node, struct client *client, uint32_t id,
+                               const msgpack_object *params);
+/* Before the commit: signs and applies this turn's changes, or leaves them to the job. */
+MUST_USE enum err own_settle(struct node *node);
+/* After it: answers. `err` tells why nothing was written. */
+void own_answer(struct node *node, enum err err);
+MUST_USE enum err own_job(struct node *node, uint64_t *ret_arrival);
+MUST_USE enum err own_job_done(struct node *node, enum err err);
+MUST_USE enum err batch_drop(struct node *node, struct batch *batch);
+void own_done(struct own *own);
+
+/* client.c */
+struct client *client_find(struct node *node, uint32_t number);
+MUST_USE enum err client_up(struct node *node, const struct event *event);
+void client_down(struct node *node, struct client *client);
+MUST_USE enum err client_bytes(struct node *node, struct client *client, struct bytes bytes);
+struct buf *client_out(struct client *client); /* NULL without memory */
+void client_error(struct client *client, uint32_t id, enum err err, const char *field,
+                  const char *message);
+void clients_emit(struct node *node);
+MUST_USE enum err clients_tick(struct node *node);
+uint64_t clients_wake_ms(const struct node *node);
+MUST_USE enum err answer_add(struct node *node, uint32_t client, uint32_t id, bool own,
+                             struct answer **ret_answer);
+void syncs_check(struct node *node);
+MUST_USE enum err watch_flush(struct node *node, struct client *client, struct txn *txn);
+MUST_USE enum err watch_changed(struct node *node);
+
+/* query.c: answers from a read transaction. */
+MUST_USE enum err query_answer(struct node *node, struct client *client, struct txn *txn,
+                               const struct ctl_msg *msg, enum ctl_method method);
+/* A lab by did, alias, or name; empty = own. */
+MUST_USE enum err query_lab(struct node *node, struct txn *txn, struct bytes text,
+                            struct lab_id *ret_lab);
+
+/* report.c */
+MUST_USE enum err report_status(struct node *node, struct txn *txn, struct buf *into);
+
+#endif
