@@ -71,6 +71,9 @@ const char *role_name(enum role role)
 
 enum err ctl_frame(struct bytes stream, size_t *ret_size)
 {
+    if (stream.size == 0) {
+        return ERR_MORE;
+    }
     bool cut = stream.size >= CTL_MSG_SIZE_MAX;
     struct bytes window = bytes_of(stream.data, cut ? CTL_MSG_SIZE_MAX : stream.size);
     enum err err = scan_lenient(window, limits, ret_size);
@@ -179,8 +182,8 @@ enum err ctl_decode(struct bytes bytes, struct ctl_msg *ret_msg)
     message_clear(ret_msg);
     size_t size = 0, at = 0;
     /* Never msgpack-c without the pre-scan: it allocates what a count claims. */
-    if (bytes.size > CTL_MSG_SIZE_MAX || scan_lenient(bytes, limits, &size) != ERR_OK ||
-        size != bytes.size) {
+    if (bytes.size == 0 || bytes.size > CTL_MSG_SIZE_MAX ||
+        scan_lenient(bytes, limits, &size) != ERR_OK || size != bytes.size) {
         return ERR_MALFORMED;
     }
     msgpack_unpack_return unpacked =

@@ -64,7 +64,8 @@ struct ctl_msg {
 MUST_USE enum err ctl_decode(struct bytes bytes, struct ctl_msg *ret_msg);
 void ctl_done(struct ctl_msg *msg);
 
-/* Lookups in a map object; absent or of another type: ERR_NOT_FOUND / ERR_FIELD. */
+/* Lookups in a map object; absent (or nil) or of another type: ERR_NOT_FOUND / ERR_FIELD. A str
+ * that is no UTF-8 is ERR_FIELD, too. */
 const msgpack_object *ctl_get(const msgpack_object *map,
                               const char *key); /* NULL when absent or not a map */
 MUST_USE enum err ctl_get_str(const msgpack_object *map, const char *key, struct bytes *ret_text);

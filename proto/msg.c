@@ -275,6 +275,9 @@ enum err msg_decode(struct bytes bytes, struct msg *ret_msg)
     if (bytes.size > MSG_SIZE_MAX) {
         return ERR_SIZE;
     }
+    if (bytes.size == 0) {
+        return ERR_CANONICAL;
+    }
     enum err err = scan_strict(bytes, limits);
     if (err != ERR_OK) {
         return err;
