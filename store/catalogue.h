@@ -52,8 +52,8 @@ MUST_USE enum err catalogue_slug(struct txn *txn, uint32_t id, const struct slug
 MUST_USE enum err catalogue_entry(struct txn *txn, uint32_t id, const struct slug_hash *slug_hash,
                                   struct bytes *ret_entry);
 
-/* Live entries in delta order, strictly after (rev, slug_hash): every one checked against its leaf.
- */
+/* Live entries in delta order, strictly after (rev, slug_hash), or after all of after_rev when
+ * after_slug is NULL: every one checked against its leaf. */
 struct entry_cursor;
 MUST_USE enum err entry_cursor_open(struct txn *txn, uint32_t id, uint64_t after_rev,
                                     const struct slug_hash *after_slug,
@@ -71,7 +71,8 @@ MUST_USE enum err catalogue_opening(struct txn *txn, uint32_t id, uint64_t from,
                                     struct buf *into);
 /* Appends hints (SLUG_HASH_SIZE each) of withdrawals at heads > after_n, resuming strictly after
  * *at (24-byte key n ‖ slug hash, all zero to start), at most count; *ret_more tells whether there
- * are others. */
+ * may be others (a call may also give none and still say more). Slugs that live again are passed
+ * over: a replica is told of them by their rev. */
 MUST_USE enum err catalogue_hints(struct txn *txn, uint32_t id, uint64_t after_n, uint8_t at[24],
                                   size_t count, struct buf *into, bool *ret_more);
 
@@ -80,10 +81,14 @@ MUST_USE enum err catalogue_hints(struct txn *txn, uint32_t id, uint64_t after_n
 /* Appends an entry's bytes; invisible until a change with this seq is applied. */
 MUST_USE enum err body_append(struct txn *txn, uint32_t id, struct bytes entry, uint64_t *ret_seq);
 
-/* The entry at `seq`, visible or not (for a batch that must be encoded anew). ERR_NOT_FOUND, ERR_CORRUPT (not of `id`). */
+/* The entry at `seq`, visible or not (for a batch that must be encoded anew). ERR_NOT_FOUND,
+ * ERR_CORRUPT (not of `id`). */
 MUST_USE enum err body_get(struct txn *txn, uint32_t id, uint64_t seq, struct bytes *ret_entry);
 /* Sends an invisible body to the trash. */
 MUST_USE enum err body_drop(struct txn *txn, uint64_t seq);
+/* Drops bodies that nothing points to: `seqs`, u64 big-endian each, is sorted here. Many at once go
+ * to the trash, which catalogue_chores empties. */
+MUST_USE enum err bodies_drop(struct txn *txn, struct buf *seqs);
 
 struct change {
     struct slug_hash slug_hash;

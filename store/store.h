@@ -5,21 +5,25 @@
  * One directory (data.mdb, lock.mdb), mode 0700/0600, default durability, MDB_NOTLS only. Keys are
  * big-endian and fixed in size; the schema number stands once, in `meta`.
  *
- *   meta      name                          -> schema u32 | index 16 B | instance 16 B
- *   labs      lab 32                        -> arrival u64 ‖ signed lab record
- *   names     network 32 ‖ lab 32 ‖ audience -> catalogue id u32
- *   heads     id u32                        -> arrival u64 ‖ the catalogue's name (64 + audience,
- * u16 size first) ‖ signed head hashes    id u32 ‖ n u64                -> head hash 32        what
- * openings are made of digests   id u32                        -> 256 bucket digests 8,192 slugs id
- * u32 ‖ slug hash 16         -> rev u64 ‖ seq u64 ‖ size u32 ‖ leaf 32 revs      id u32 ‖ rev u64 ‖
- * slug hash 16 -> seq u64           delta order bodies    seq u64                       -> id u32 ‖
- * entry      appended only, whatever the catalogue gone      id u32 ‖ n u64 ‖ slug hash 16 -> wall
- * time s u64     withdrawal hints retired   id u32 ‖ slug hash 16         -> kind own slugs once
- * withdrawn (never another kind) arrivals  arrival u64                   -> 'L' lab 32 ‖ from lab
- * 32  |  'H' id u32 ‖ from lab 32 peers     lab 32                        -> struct peer_row,
- * packed staging   id u32                        -> first seq u64 ‖ m u64     bodies from first seq
- * on that no head covers yet trash     seq u64                       -> (nothing)           bodies
- * to delete, a few at a time
+ *   meta      name                              -> schema u32 | index 16 B | instance 16 B |
+ *                                                  catalogues: the last id given, u32
+ *   labs      lab 32                            -> arrival u64 ‖ signed lab record
+ *   names     network 32 ‖ lab 32 ‖ audience    -> catalogue id u32
+ *   heads     id u32                            -> arrival u64 ‖ signed head
+ *   hashes    id u32 ‖ n u64                    -> head hash 32: what openings are made of
+ *   digests   id u32 ‖ part u8                  -> 16 of the 256 bucket digests, 512 B: one change
+ *                                                  touches one small row
+ *   slugs     id u32 ‖ slug hash 16             -> rev u64 ‖ seq u64 ‖ size u32 ‖ leaf 32
+ *   revs      id u32 ‖ rev u64 ‖ slug hash 16   -> seq u64: delta order
+ *   bodies    seq u64                           -> id u32 ‖ entry: appended only
+ *   gone      id u32 ‖ n u64 ‖ slug hash 16     -> wall time s u64: withdrawal hints
+ *   retired   id u32 ‖ slug hash 16             -> kind: own slugs once withdrawn
+ *   arrivals  arrival u64                       -> 'L' lab 32 ‖ from lab 32 |
+ *                                                  'H' id u32 ‖ from lab 32
+ *   peers     lab 32                            -> struct peer_row, packed
+ *   staging   id u32                            -> first seq u64 ‖ m u64: bodies from first seq
+ *                                                  on that no head covers yet
+ *   trash     seq u64                           -> nothing: bodies to delete, a few at a time
  *
  * A body is visible when `slugs` points to its seq. Staged bodies are in `bodies` only; `staging`
  * remembers them across a lost link and a restart.
@@ -42,7 +46,6 @@ struct store_options {
     uint64_t map_size;                  /* 0 = STORE_MAP_SIZE */
     uint8_t fresh_index[INSTANCE_SIZE]; /* dice for a store that is made now */
     uint8_t fresh_instance[INSTANCE_SIZE];
-    bool no_sync; /* the simulator's scratch stores only, never the daemon */
 };
 
 /* Opens or makes the store in `dir` (made 0700 if absent). ERR_SCHEMA when another version wrote
@@ -59,15 +62,17 @@ const uint8_t *store_index(const struct store *store);    /* 16 bytes */
 const uint8_t *store_instance(const struct store *store); /* 16 bytes */
 
 struct store_space {
-    uint64_t used, map, disk_free, disk_size; /* bytes */
+    uint64_t used; /* bytes: of the file, those that hold something */
+    uint64_t file, map, disk_free, disk_size;
 };
-MUST_USE enum err store_space(const struct store *store, struct store_space *ret_space);
-/* ERR_FULL when writes must be refused: over STORE_FULL_PERCENT of the map, or less than
- * STORE_FREE_MIN or 5 % of the disk free. Cheap: looks at the disk at most once in 64 calls. */
+MUST_USE enum err store_space(struct store *store, struct store_space *ret_space);
+/* ERR_FULL when writes must be refused: over STORE_FULL_PERCENT of the map (or of the disk, when
+ * that is smaller), or less than STORE_FREE_MIN or 5 % of the disk free. Cheap: looks at the disk
+ * once in 64 calls, when the file has grown by some MiB, and as long as the answer is ERR_FULL. */
 MUST_USE enum err store_room(struct store *store);
 
 /* Transactions: txn.c only. A read transaction ends in the function that began it. At most one
- * write transaction. */
+ * write transaction; it ends on the thread that began it. */
 MUST_USE enum err txn_begin_read(struct store *store, struct txn **ret_txn);
 MUST_USE enum err txn_begin_write(struct store *store, struct txn **ret_txn);
 /* Consumes txn, even when it fails. ERR_FULL (MAP_FULL, ENOSPC: the store stays usable) or ERR_IO,

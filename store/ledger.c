@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/*
+ * store/ledger.c: lab records, arrivals and peers.
+ *
+ * Every change of the store has an arrival number, one higher than any before. What changes again
+ * moves to a new number, so there is one row for each lab and each catalogue, and the last row is
+ * always the newest: the next number is the last one plus one. Malformed rows are ERR_CORRUPT.
+ */
+#include "store/ledger.h"
+
+#include "base/must.h"
+#include "store/txn.h"
+
+#define NUMBER_SIZE 8
+#define LAB_ARRIVAL_SIZE (1 + 2 * KEY_SIZE)
+#define HEAD_ARRIVAL_SIZE (1 + 4 + KEY_SIZE)
+
+static struct bytes lab_key(const struct lab_id *lab)
+{
+    return bytes_of(lab->bytes, KEY_SIZE);
+}
+
+/* The first row of a table whose keys are labs, from the first lab or strictly after one. */
+static enum err lab_row_next(struct txn *txn, enum table table, bool first,
+                             const struct lab_id *after, struct row *ret_row)
+{
+    static const struct lab_id zero;
+    defer(cursor_close) struct cursor cursor = {0};
+    struct bytes from = lab_key(first ? &zero : after);
+    enum err err = cursor_open(txn, table, &cursor);
+    if (err == ERR_OK) {
+        err = cursor_seek(&cursor, from, ret_row);
+    }
+    if (err == ERR_OK && !first && bytes_equal(ret_row->key, from)) {
+        err = cursor_next(&cursor, ret_row);
+    }
+    if (err == ERR_OK && ret_row->key.size != KEY_SIZE) {
+        err = ERR_CORRUPT;
+    }
+    return err;
+}
+
+/* ---- lab records ---- */
+
+static enum err lab_decode(struct bytes key, struct bytes value, struct held_lab *ret_held)
+{
+    if (value.size <= NUMBER_SIZE || value.size > NUMBER_SIZE + RECORD_SIZE_MAX) {
+        return ERR_CORRUPT;
+    }
+    ret_held->arrival = be64_get(value.data);
+    ret_held->signed_bytes = bytes_of(value.data + NUMBER_SIZE, value.size - NUMBER_SIZE);
+    enum err err = lab_record_peek(ret_held->signed_bytes, &ret_held->record);
+    bool good = err == ERR_OK && bytes_equal(key, lab_key(&ret_held->record.lab));
+    return good ? ERR_OK : ERR_CORRUPT;
+}
+
+enum err lab_get(struct txn *txn, const struct lab_id *lab, struct held_lab *ret_held)
+{
+    struct bytes value;
+    enum err err = txn_get(txn, TABLE_LABS, lab_key(lab), &value);
+    return err == ERR_OK ? lab_decode(lab_key(lab), value, ret_held) : err;
+}
+
+enum err lab_put(struct txn *txn, const struct lab_record *record, struct bytes signed_bytes,
+                 const struct lab_id *from, uint64_t *ret_arrival)
+{
+    must(signed_bytes.size > 0);
+    must(signed_bytes.size <= RECORD_SIZE_MAX);
+    struct lab_id lab = record->lab;
+    struct arrival arrival = {.lab = lab, .from = *from};
+    struct bytes old;
+    uint64_t old_arrival = 0;
+    enum err err = txn_get(txn, TABLE_LABS, lab_key(&lab), &old);
+    if (err == ERR_OK && old.size < NUMBER_SIZE) {
+        return ERR_CORRUPT;
+    }
+    if (err != ERR_OK && err != ERR_NOT_FOUND) {
+        return err;
+    }
+    old_arrival = err == ERR_OK ? be64_get(old.data) : 0;
+    uint8_t value[NUMBER_SIZE + RECORD_SIZE_MAX];
+    bytes_copy(value + NUMBER_SIZE, signed_bytes); /* may lie in the transaction: copied first */
+    err = arrival_add(txn, old_arrival, &arrival, &arrival.number);
+    if (err != ERR_OK) {
+        return err;
+    }
+    be64_put(value, arrival.number);
+    err = txn_put(txn, TABLE_LABS, lab_key(&lab), bytes_of(value, NUMBER_SIZE + signed_bytes.size));
+    if (err == ERR_OK) {
+        *ret_arrival = arrival.number;
+    }
+    return err;
+}
+
+enum err lab_next(struct txn *txn, bool first, struct lab_id *lab, struct held_lab *ret_held)
+{
+    struct row row;
+    enum err err = lab_row_next(txn, TABLE_LABS, first, lab, &row);
+    if (err != ERR_OK) {
+        return err;
+    }
+    /* A damaged record does not stop the walk: the caller sees it and may go on behind it. */
+    memcpy(lab->bytes, row.key.data, KEY_SIZE);
+    return lab_decode(row.key, row.value, ret_held);
+}
+
+enum err lab_count(struct txn *txn, uint64_t *ret_count)
+{
+    return txn_rows(txn, TABLE_LABS, ret_count);
+}
+
+/* ---- arrivals ---- */
+
+static enum err arrival_decode(struct row row, struct arrival *ret_arrival)
+{
+    struct arrival arrival = {0};
+    if (row.key.size != NUMBER_SIZE || row.value.size < 1) {
+        return ERR_CORRUPT;
+    }
+    arrival.number = be64_get(row.key.data);
+    const uint8_t *value = row.value.data;
+    if (value[0] == 'L' && row.value.size == LAB_ARRIVAL_SIZE) {
+        memcpy(arrival.lab.bytes, value + 1, KEY_SIZE);
+        memcpy(arrival.from.bytes, value + 1 + KEY_SIZE, KEY_SIZE);
+    } else if (value[0] == 'H' && row.value.size == HEAD_ARRIVAL_SIZE) {
+        arrival.is_head = true;
+        arrival.catalogue = be32_get(value + 1);
+        memcpy(arrival.from.bytes, value + 5, KEY_SIZE);
+    } else {
+        return ERR_CORRUPT;
+    }
+    *ret_arrival = arrival;
+    return ERR_OK;
+}
+
+enum err arrival_next(struct txn *txn, uint64_t after, struct arrival *ret_arrival)
+{
+    if (after == UINT64_MAX) {
+        return ERR_NOT_FOUND;
+    }
+    uint8_t key[NUMBER_SIZE];
+    struct row row;
+    defer(cursor_close) struct cursor arrivals = {0};
+    be64_put(key, after + 1);
+    enum err err = cursor_open(txn, TABLE_ARRIVALS, &arrivals);
+    if (err == ERR_OK) {
+        err = cursor_seek(&arrivals, BYTES_OF_ARRAY(key), &row);
+    }
+    return err == ERR_OK ? arrival_decode(row, ret_arrival) : err;
+}
+
+enum err arrival_last(struct txn *txn, uint64_t *ret_number)
+{
+    struct row row;
+    defer(cursor_close) struct cursor arrivals = {0};
+    enum err err = cursor_open(txn, TABLE_ARRIVALS, &arrivals);
+    if (err == ERR_OK) {
+        err = cursor_last(&arrivals, &row);
+    }
+    if (err == ERR_OK && row.key.size != NUMBER_SIZE) {
+        err = ERR_CORRUPT;
+    }
+    if (err == ERR_OK) {
+        *ret_number = be64_get(row.key.data);
+    } else if (err == ERR_NOT_FOUND) {
+        *ret_number = 0;
+        err = ERR_OK;
+    }
+    return err;
+}
+
+enum err arrival_add(struct txn *txn, uint64_t old, const struct arrival *what,
+                     uint64_t *ret_number)
+{
+    uint64_t last = 0;
+    enum err err = arrival_last(txn, &last); /* before the old row goes: it may be the last */
+    if (err == ERR_OK && (last == UINT64_MAX || old > last)) {
+        err = ERR_CORRUPT;
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    uint8_t key[NUMBER_SIZE], value[LAB_ARRIVAL_SIZE];
+    size_t size = what->is_head ? HEAD_ARRIVAL_SIZE : LAB_ARRIVAL_SIZE;
+    if (what->is_head) {
+        value[0] = 'H';
+        be32_put(value + 1, what->catalogue);
+        memcpy(value + 5, what->from.bytes, KEY_SIZE);
+    } else {
+        value[0] = 'L';
+        memcpy(value + 1, what->lab.bytes, KEY_SIZE);
+        memcpy(value + 1 + KEY_SIZE, what->from.bytes, KEY_SIZE);
+    }
+    be64_put(key, last + 1);
+    err = txn_put(txn, TABLE_ARRIVALS, BYTES_OF_ARRAY(key), bytes_of(value, size));
+    if (err == ERR_OK && old != 0) {
+        be64_put(key, old);
+        err = txn_del(txn, TABLE_ARRIVALS, BYTES_OF_ARRAY(key));
+        err = err == ERR_NOT_FOUND ? ERR_OK : err;
+    }
+    if (err == ERR_OK) {
+        *ret_number = last + 1;
+    }
+    return err;
+}
+
+/* ---- peers: flags u8 ‖ index 16 ‖ cursor u64 ‖ generation u64 ‖ alias size u8 ‖ alias ‖ address
+ * ---- */
+
+#define PEER_FLAG_REMOVED 1u
+#define PEER_FLAG_INDEX 2u
+#define PEER_FIXED_SIZE (1 + INSTANCE_SIZE + 8 + 8 + 1)
+#define PEER_VALUE_MAX (PEER_FIXED_SIZE + PEER_ALIAS_MAX + PEER_ADDRESS_MAX)
+
+static enum err peer_decode(struct row row, struct peer_row *ret_row)
+{
+    struct peer_row peer = {0};
+    const uint8_t *value = row.value.data;
+    if (row.key.size != KEY_SIZE || row.value.size < PEER_FIXED_SIZE ||
+        row.value.size >= PEER_VALUE_MAX || value[0] > (PEER_FLAG_REMOVED | PEER_FLAG_INDEX)) {
+        return ERR_CORRUPT;
+    }
+    size_t alias_size = value[PEER_FIXED_SIZE - 1];
+    size_t rest = row.value.size - PEER_FIXED_SIZE;
+    if (alias_size > PEER_ALIAS_MAX || alias_size > rest || rest - alias_size >= PEER_ADDRESS_MAX ||
+        memchr(value + PEER_FIXED_SIZE, 0, rest) != NULL) {
+        return ERR_CORRUPT;
+    }
+    memcpy(peer.lab.bytes, row.key.data, KEY_SIZE);
+    peer.removed = (value[0] & PEER_FLAG_REMOVED) != 0;
+    peer.has_index = (value[0] & PEER_FLAG_INDEX) != 0;
+    memcpy(peer.index, value + 1, INSTANCE_SIZE);
+    peer.cursor = be64_get(value + 1 + INSTANCE_SIZE);
+    peer.generation_known = be64_get(value + 1 + INSTANCE_SIZE + 8);
+    memcpy(peer.alias, value + PEER_FIXED_SIZE, alias_size);
+    memcpy(peer.address, value + PEER_FIXED_SIZE + alias_size, rest - alias_size);
+    *ret_row = peer;
+    return ERR_OK;
+}
+
+enum err peer_get(struct txn *txn, const struct lab_id *lab, struct peer_row *ret_row)
+{
+    struct row row = {.key = lab_key(lab)};
+    enum err err = txn_get(txn, TABLE_PEERS, row.key, &row.value);
+    return err == ERR_OK ? peer_decode(row, ret_row) : err;
+}
+
+enum err peer_put(struct txn *txn, const struct peer_row *row)
+{
+    uint8_t value[PEER_VALUE_MAX];
+    size_t alias_size = strnlen(row->alias, sizeof row->alias);
+    size_t address_size = strnlen(row->address, sizeof row->address);
+    must(alias_size <= PEER_ALIAS_MAX);
+    must(address_size < PEER_ADDRESS_MAX);
+    value[0] =
+        (uint8_t) ((row->removed ? PEER_FLAG_REMOVED : 0) | (row->has_index ? PEER_FLAG_INDEX : 0));
+    memcpy(value + 1, row->index, INSTANCE_SIZE);
+    be64_put(value + 1 + INSTANCE_SIZE, row->cursor);
+    be64_put(value + 1 + INSTANCE_SIZE + 8, row->generation_known);
+    value[PEER_FIXED_SIZE - 1] = (uint8_t) alias_size;
+    memcpy(value + PEER_FIXED_SIZE, row->alias, alias_size);
+    memcpy(value + PEER_FIXED_SIZE + alias_size, row->address, address_size);
+    return txn_put(txn, TABLE_PEERS, lab_key(&row->lab),
+                   bytes_of(value, PEER_FIXED_SIZE + alias_size + address_size));
+}
+
+enum err peer_next(struct txn *txn, bool first, struct lab_id *lab, struct peer_row *ret_row)
+{
+    struct row row;
+    enum err err = lab_row_next(txn, TABLE_PEERS, first, lab, &row);
+    if (err != ERR_OK) {
+        return err;
+    }
+    memcpy(lab->bytes, row.key.data, KEY_SIZE);
+    return peer_decode(row, ret_row);
+}

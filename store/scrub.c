@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/*
+ * store/scrub.c: everything on disk is checked again, a page at a time.
+ *
+ * Three phases: bodies in seq order; catalogues by id; lab records by id. What is damaged becomes a
+ * problem of the page and the walk goes on behind it; only errors that are no damage (I/O, memory)
+ * end it. A body must be visible and match its leaf, or be staged, or wait in the trash: so a bit
+ * that flips anywhere in an entry is seen, be it in its slug.
+ *
+ * `at`: phase u8 ‖ bodies checked u56 ‖ next seq, last catalogue id, or first 8 bytes of the last
+ * lab.
+ */
+#include "store/scrub.h"
+
+#include <stdlib.h>
+
+#include "base/must.h"
+#include "proto/entry.h"
+#include "store/rows.h"
+#include "store/staging.h"
+
+#define PROBLEMS_KEPT (sizeof((struct scrub_page *) NULL)->problems / sizeof(struct scrub_problem))
+#define LABS_A_PAGE 64
+
+enum phase { PHASE_BODIES, PHASE_CATALOGUES, PHASE_LABS, PHASE_COUNT };
+
+struct scrub {
+    struct txn *txn;
+    struct scrub_page *page;
+    struct cursor bodies, slugs, trash, revs;
+    struct buf pairs;
+    uint32_t id; /* the catalogue, phase 2 */
+    struct held_head held;
+    struct digests digests;
+};
+
+static void scrub_done(struct scrub *scrub)
+{
+    cursor_close(&scrub->bodies);
+    cursor_close(&scrub->slugs);
+    cursor_close(&scrub->trash);
+    cursor_close(&scrub->revs);
+    buf_done(&scrub->pairs);
+}
+
+static void problem(struct scrub *scrub, uint32_t catalogue, const struct slug_hash *slug_hash,
+                    const char *what)
+{
+    struct scrub_page *page = scrub->page;
+    page->problems_seen++;
+    page->catalogue_ok = false;
+    if (page->problem_count == PROBLEMS_KEPT) {
+        return;
+    }
+    struct scrub_problem *kept = &page->problems[page->problem_count++];
+    *kept =
+        (struct scrub_problem){.catalogue = catalogue, .has_slug = slug_hash != NULL, .what = what};
+    if (slug_hash != NULL) {
+        kept->slug_hash = *slug_hash;
+    }
+}
+
+/* Damage that LMDB itself noticed: a problem, not the end. */
+static enum err damaged(struct scrub *scrub, enum err err, const char *what)
+{
+    if (err != ERR_CORRUPT) {
+        return err;
+    }
+    problem(scrub, scrub->id, NULL, what);
+    return ERR_OK;
+}
+
+static bool hash_equal(const struct hash *a, const struct hash *b)
+{
+    return memcmp(a->bytes, b->bytes, HASH_SIZE) == 0;
+}
+
+/* ---- phase 1: bodies ---- */
+
+/* Whether a body that `slugs` does not point to has a reason to be there. */
+static enum err body_excused(struct scrub *scrub, uint32_t owner, struct bytes key, bool *ret_is)
+{
+    struct bytes nothing;
+    struct staging staging;
+    enum err err = cursor_at(&scrub->trash, key, &nothing);
+    if (err == ERR_NOT_FOUND) {
+        err = staging_get(scrub->txn, owner, &staging);
+        if (err == ERR_OK && be64_get(key.data) < staging.first_seq) {
+            err = ERR_NOT_FOUND;
+        }
+    }
+    *ret_is = err == ERR_OK;
+    return err == ERR_NOT_FOUND || err == ERR_CORRUPT ? ERR_OK : err;
+}
+
+static enum err body_check(struct scrub *scrub, const struct row *row)
+{
+    uint32_t owner = 0;
+    struct bytes bytes = {0}, value;
+    struct entry entry;
+    struct slug_row slug_row = {0};
+    bool excused = false;
+    if (row->key.size != SEQ_KEY_SIZE || rows_body(row->value, &owner, &bytes) != ERR_OK) {
+        problem(scrub, 0, NULL, "a row of the bodies table is malformed");
+        return ERR_OK;
+    }
+    bool canonical = entry_decode(bytes, &entry) == ERR_OK;
+    struct slug_hash slug_hash = {0};
+    enum err err = ERR_NOT_FOUND;
+    if (canonical) {
+        uint8_t key[SLUG_KEY_SIZE];
+        slug_hash = hash_slug(entry.slug);
+        err = cursor_at(&scrub->slugs, rows_slug(key, owner, &slug_hash), &value);
+        if (err == ERR_OK) {
+            err = rows_slug_get(value, &slug_row);
+        }
+    }
+    if (err == ERR_OK && slug_row.seq == be64_get(row->key.data)) {
+        struct hash leaf = entry_leaf(bytes);
+        if (slug_row.size != bytes.size || slug_row.rev != entry.rev ||
+            !hash_equal(&leaf, &slug_row.leaf)) {
+            problem(scrub, owner, &slug_hash, "the entry does not match its leaf");
+        }
+        return ERR_OK;
+    }
+    if (err != ERR_OK && err != ERR_NOT_FOUND && err != ERR_CORRUPT) {
+        return err;
+    }
+    err = body_excused(scrub, owner, row->key, &excused);
+    if (err != ERR_OK || excused) {
+        return err;
+    }
+    problem(scrub, owner, canonical ? &slug_hash : NULL,
+            canonical ? "nothing points to this stored entry" : "a stored entry is not canonical");
+    return ERR_OK;
+}
+
+static enum err bodies_check(struct scrub *scrub, size_t count, uint64_t *seq, bool *ret_over)
+{
+    uint8_t key[SEQ_KEY_SIZE];
+    struct row row;
+    enum err err = cursor_seek(&scrub->bodies, rows_seq(key, *seq), &row);
+    for (size_t i = 0; i < count && err == ERR_OK; i++) {
+        if (row.key.size == SEQ_KEY_SIZE) {
+            *seq = be64_get(row.key.data) + 1;
+        }
+        scrub->page->checked++;
+        err = body_check(scrub, &row);
+        if (err != ERR_OK) {
+            return err;
+        }
+        err = cursor_next(&scrub->bodies, &row);
+    }
+    *ret_over = err != ERR_OK;
+    if (err == ERR_NOT_FOUND) {
+        return ERR_OK;
+    }
+    return damaged(scrub, err, "the bodies table is damaged");
+}
+
+/* ---- phase 2: catalogues ---- */
+
+static bool stands(const struct lab_record *record, const struct head *head)
+{
+    for (unsigned i = 0; i < record->last_good_count; i++) {
+        if (hash_equal(&record->last_good[i].head_hash, &head->hash)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum err head_check(struct scrub *scrub)
+{
+    const struct head *head = &scrub->held.head;
+    struct held_lab lab;
+    struct lab_record record;
+    struct head opened;
+    enum err err = lab_get(scrub->txn, &head->lab, &lab);
+    if (err == ERR_NOT_FOUND) {
+        problem(scrub, scrub->id, NULL, "the lab's record is missing");
+        return ERR_OK;
+    }
+    if (err != ERR_OK) {
+        return damaged(scrub, err, "the lab's record is malformed");
+    }
+    if (lab_record_open(lab.signed_bytes, &record) != ERR_OK) {
+        problem(scrub, scrub->id, NULL, "the signature of the lab's record does not verify");
+        return ERR_OK;
+    }
+    if (record.generation == head->generation) {
+        if (head_open(scrub->held.signed_bytes, record.signing_pk, &opened) != ERR_OK) {
+            problem(scrub, scrub->id, NULL, "the signature of the head does not verify");
+        }
+    } else if (record.generation < head->generation || !stands(&record, head)) {
+        problem(scrub, scrub->id, NULL, "the head belongs to a generation that does not stand");
+    }
+    return ERR_OK;
+}
+
+/* The hashes of heads 1 … n-1 must chain to the head's history, and hash n be the head's own. */
+static enum err chain_check(struct scrub *scrub)
+{
+    const struct head *head = &scrub->held.head;
+    uint8_t key[N_KEY_SIZE];
+    struct hash history = {0}, head_hash = {0};
+    struct row row;
+    uint64_t n = 0;
+    defer(cursor_close) struct cursor hashes = {0};
+    enum err err = cursor_open(scrub->txn, TABLE_HASHES, &hashes);
+    if (err == ERR_OK) {
+        err = cursor_seek(&hashes, rows_n(key, scrub->id, 0), &row);
+    }
+    while (err == ERR_OK && n < head->n) {
+        err = rows_own(row.key, N_KEY_SIZE, scrub->id);
+        if (err != ERR_OK || be64_get(row.key.data + 4) != n + 1 || row.value.size != HASH_SIZE) {
+            break;
+        }
+        memcpy(head_hash.bytes, row.value.data, HASH_SIZE);
+        n++;
+        if (n < head->n) {
+            history = history_next(&history, &head_hash);
+        }
+        err = cursor_next(&hashes, &row);
+    }
+    if (err != ERR_OK && err != ERR_NOT_FOUND && err != ERR_CORRUPT) {
+        return err;
+    }
+    if (n != head->n || !hash_equal(&head_hash, &head->hash)) {
+        problem(scrub, scrub->id, NULL, "hashes of earlier heads are missing or damaged");
+    } else if (!hash_equal(&history, &head->history)) {
+        problem(scrub, scrub->id, NULL, "the hashes of earlier heads do not lead to the head");
+    }
+    return ERR_OK;
+}
+
+/* Compares one bucket, whose pairs were gathered, with its stored digest; keeps what it is. */
+static void bucket_check(struct scrub *scrub, unsigned bucket)
+{
+    struct hash digest = bucket_digest(buf_bytes(&scrub->pairs));
+    if (!hash_equal(&digest, &scrub->digests.buckets[bucket])) {
+        problem(scrub, scrub->id, NULL, "a bucket of entries does not match its digest");
+    }
+    scrub->digests.buckets[bucket] = digest;
+    buf_clear(&scrub->pairs);
+}
+
+static enum err slugs_check(struct scrub *scrub, uint64_t *ret_count)
+{
+    const struct head *head = &scrub->held.head;
+    uint8_t key[SLUG_KEY_SIZE];
+    struct slug_hash first = {0};
+    struct slug_row slug_row;
+    struct row row;
+    uint64_t count = 0, bytes = 0;
+    unsigned bucket = 0;
+    enum err err = cursor_seek(&scrub->slugs, rows_slug(key, scrub->id, &first), &row);
+    for (; err == ERR_OK; err = cursor_next(&scrub->slugs, &row)) {
+        err = rows_own(row.key, SLUG_KEY_SIZE, scrub->id);
+        if (err == ERR_OK) {
+            err = rows_slug_get(row.value, &slug_row);
+        }
+        if (err != ERR_OK) {
+            break;
+        }
+        for (; bucket < row.key.data[4]; bucket++) {
+            bucket_check(scrub, bucket);
+        }
+        buf_put(&scrub->pairs, bytes_of(row.key.data + 4, SLUG_HASH_SIZE));
+        buf_put(&scrub->pairs, BYTES_OF_ARRAY(slug_row.leaf.bytes));
+        count++;
+        bytes += slug_row.size;
+    }
+    if (scrub->pairs.err != ERR_OK) {
+        return scrub->pairs.err;
+    }
+    for (; bucket < BUCKET_COUNT; bucket++) {
+        bucket_check(scrub, bucket);
+    }
+    *ret_count = count;
+    struct hash root = digests_root(&scrub->digests);
+    if (!hash_equal(&root, &head->root)) {
+        problem(scrub, scrub->id, NULL, "the entries do not match the signed root");
+    }
+    if (count != head->count || bytes != head->bytes) {
+        problem(scrub, scrub->id, NULL, "count or bytes are not those of the head");
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : damaged(scrub, err, "the table of entries is damaged");
+}
+
+/* One row of the delta order: its slug says the same, and the body is there. */
+static enum err rev_check(struct scrub *scrub, const struct row *row)
+{
+    struct slug_hash slug_hash;
+    struct slug_row slug_row = {0};
+    struct bytes value, entry = {0};
+    uint8_t key[SLUG_KEY_SIZE];
+    uint32_t owner = 0;
+    uint64_t rev = be64_get(row->key.data + 4);
+    memcpy(slug_hash.bytes, row->key.data + 12, SLUG_HASH_SIZE);
+    enum err err = cursor_at(&scrub->slugs, rows_slug(key, scrub->id, &slug_hash), &value);
+    if (err == ERR_OK) {
+        err = rows_slug_get(value, &slug_row);
+    }
+    if (err == ERR_OK && (row->value.size != SEQ_KEY_SIZE || slug_row.rev != rev ||
+                          slug_row.seq != be64_get(row->value.data) || rev > scrub->held.head.n)) {
+        err = ERR_CORRUPT;
+    }
+    if (err == ERR_NOT_FOUND || err == ERR_CORRUPT) {
+        problem(scrub, scrub->id, &slug_hash, "the order of revisions does not match the entries");
+        return ERR_OK;
+    }
+    if (err == ERR_OK) {
+        err = cursor_at(&scrub->bodies, row->value, &value);
+    }
+    if (err == ERR_OK) {
+        err = rows_body(value, &owner, &entry);
+    }
+    if (err == ERR_OK && (owner != scrub->id || entry.size != slug_row.size)) {
+        err = ERR_CORRUPT;
+    }
+    if (err == ERR_NOT_FOUND || err == ERR_CORRUPT) {
+        problem(scrub, scrub->id, &slug_hash, "the stored entry is missing");
+        return ERR_OK;
+    }
+    return err;
+}
+
+static enum err revs_check(struct scrub *scrub, uint64_t slug_count)
+{
+    uint8_t key[REV_KEY_SIZE];
+    struct slug_hash first = {0};
+    struct row row;
+    uint64_t count = 0;
+    enum err err = cursor_seek(&scrub->revs, rows_rev(key, scrub->id, 0, &first), &row);
+    for (; err == ERR_OK; err = cursor_next(&scrub->revs, &row)) {
+        err = rows_own(row.key, REV_KEY_SIZE, scrub->id);
+        if (err != ERR_OK) {
+            break;
+        }
+        count++;
+        err = rev_check(scrub, &row);
+        if (err != ERR_OK) {
+            return err;
+        }
+    }
+    if (count != slug_count) {
+        problem(scrub, scrub->id, NULL, "entries are missing from the order of revisions");
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : damaged(scrub, err, "the order of revisions is damaged");
+}
+
+static enum err catalogue_check(struct scrub *scrub)
+{
+    struct scrub_page *page = scrub->page;
+    struct catalogue_name name;
+    uint32_t id = 0;
+    uint64_t count = 0;
+    page->catalogue = scrub->id;
+    page->catalogue_ok = true;
+    enum err err = catalogue_head(scrub->txn, scrub->id, &scrub->held);
+    if (err != ERR_OK) {
+        return damaged(scrub, err, "the head is malformed");
+    }
+    name.network = scrub->held.head.network;
+    name.lab = scrub->held.head.lab;
+    memcpy(name.audience, scrub->held.head.audience, sizeof name.audience);
+    err = catalogue_find(scrub->txn, &name, &id);
+    if (err == ERR_NOT_FOUND || err == ERR_CORRUPT || (err == ERR_OK && id != scrub->id)) {
+        problem(scrub, scrub->id, NULL, "the head does not belong to this catalogue");
+        err = ERR_OK;
+    }
+    if (err == ERR_OK) {
+        err = head_check(scrub);
+    }
+    if (err == ERR_OK) {
+        err = chain_check(scrub);
+    }
+    if (err == ERR_OK) {
+        err = rows_digests(scrub->txn, scrub->id, &scrub->digests);
+        err = damaged(scrub, err, "the digests are malformed");
+    }
+    if (err == ERR_OK) {
+        err = slugs_check(scrub, &count);
+    }
+    return err == ERR_OK ? revs_check(scrub, count) : err;
+}
+
+/* ---- phase 3: lab records ---- */
+
+static enum err labs_check(struct scrub *scrub, uint64_t *after, bool *ret_over)
+{
+    struct lab_id lab;
+    struct held_lab held;
+    struct lab_record record;
+    bool first = *after == 0;
+    memset(lab.bytes, 0xff, sizeof lab.bytes);
+    be64_put(lab.bytes, *after);
+    *ret_over = false;
+    for (unsigned i = 0; i < LABS_A_PAGE; i++) {
+        struct lab_id before = lab;
+        enum err err = lab_next(scrub->txn, first, &lab, &held);
+        bool moved = first || memcmp(before.bytes, lab.bytes, sizeof lab.bytes) != 0;
+        if (err == ERR_NOT_FOUND || (err == ERR_CORRUPT && !moved)) {
+            *ret_over = true;
+            return damaged(scrub, err == ERR_NOT_FOUND ? ERR_OK : err,
+                           "the table of labs is damaged");
+        }
+        if (err != ERR_OK && err != ERR_CORRUPT) {
+            return err;
+        }
+        if (err == ERR_CORRUPT || lab_record_open(held.signed_bytes, &record) != ERR_OK) {
+            problem(scrub, 0, NULL, "a lab record is malformed or its signature does not verify");
+        }
+        first = false;
+    }
+    *after = be64_get(lab.bytes);
+    return ERR_OK;
+}
+
+/* ---- one page ---- */
+
+static enum err scrub_init(struct scrub *scrub)
+{
+    enum err err = cursor_open(scrub->txn, TABLE_BODIES, &scrub->bodies);
+    if (err == ERR_OK) {
+        err = cursor_open(scrub->txn, TABLE_SLUGS, &scrub->slugs);
+    }
+    if (err == ERR_OK) {
+        err = cursor_open(scrub->txn, TABLE_TRASH, &scrub->trash);
+    }
+    if (err == ERR_OK) {
+        err = cursor_open(scrub->txn, TABLE_REVS, &scrub->revs);
+    }
+    return err;
+}
+
+static enum err scrub_page(struct scrub *scrub, enum phase phase, size_t count, uint64_t *position,
+                           bool *ret_over)
+{
+    uint32_t id = (uint32_t) *position;
+    switch (phase) {
+    case PHASE_BODIES:
+        return bodies_check(scrub, count, position, ret_over);
+    case PHASE_CATALOGUES: {
+        enum err err = catalogue_next(scrub->txn, &id);
+        if (err == ERR_NOT_FOUND || err == ERR_CORRUPT) {
+            *ret_over = true;
+            return err == ERR_CORRUPT ? damaged(scrub, err, "the table of heads is damaged")
+                                      : ERR_OK;
+        }
+        *position = scrub->id = id;
+        return err == ERR_OK ? catalogue_check(scrub) : err;
+    }
+    case PHASE_LABS:
+        return labs_check(scrub, position, ret_over);
+    case PHASE_COUNT:
+        break;
+    }
+    *ret_over = true;
+    return ERR_OK;
+}
+
+enum err scrub_step(struct txn *txn, uint8_t at[SCRUB_AT_SIZE], size_t count,
+                    struct scrub_page *ret_page)
+{
+    must(count > 0);
+    struct scrub_page page = {0};
+    defer(scrub_done) struct scrub scrub = {.txn = txn, .page = &page};
+    uint64_t checked = be64_get(at) & (UINT64_MAX >> 8);
+    uint64_t position = be64_get(at + 8);
+    unsigned phase = at[0] < PHASE_COUNT ? at[0] : PHASE_COUNT;
+    bool over = false;
+    page.checked = checked;
+    enum err err = txn_rows(txn, TABLE_BODIES, &page.total);
+    if (err == ERR_OK) {
+        err = scrub_init(&scrub);
+    }
+    if (err == ERR_OK) {
+        err = scrub_page(&scrub, phase, count, &position, &over);
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (over) {
+        position = 0;
+        phase += phase < PHASE_COUNT;
+    }
+    be64_put(at, page.checked);
+    at[0] = (uint8_t) phase;
+    be64_put(at + 8, position);
+    page.done = phase == PHASE_COUNT;
+    *ret_page = page;
+    return ERR_OK;
+}

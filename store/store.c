@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/*
+ * store/store.c: the LMDB environment: opening, room, giving memory back.
+ *
+ * Happy path: make the directory and its two files with modes that no umask changes, open the
+ * environment with MDB_NOTLS and nothing else, make sure that the file reaches to its last page
+ * (reading behind the end would be SIGBUS), open the tables, read `meta`. A store of another
+ * schema is refused before anything is written to it.
+ */
+#include "store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/must.h"
+#include "store/txn.h"
+
+#define DIR_MODE 0700
+#define FILE_MODE 0600
+#define ROOM_CALLS 64
+#define ROOM_GROWTH_SIZE (4u * 1024 * 1024)
+
+#define TABLE_NAME_ROW(name, text) [TABLE_##name] = (text),
+static const char *const table_names[TABLE_COUNT] = {TABLES(TABLE_NAME_ROW)};
+#undef TABLE_NAME_ROW
+
+/* ---- files ---- */
+
+static void fd_close(const int *fd)
+{
+    if (*fd >= 0) {
+        (void) close(*fd);
+    }
+}
+
+/* Makes the file if need be and sets its mode: LMDB's own creation would obey the umask. Before the
+ * environment is open only: closing a file drops the process's locks on it. */
+static enum err file_prepare(int dir_fd, const char *name, bool *ret_made)
+{
+    defer(fd_close) int fd = openat(dir_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    bool made = false;
+    if (fd < 0 && errno == ENOENT) {
+        fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+        made = true;
+    }
+    struct stat stat;
+    if (fd < 0 || fstat(fd, &stat) != 0) {
+        return txn_err(errno);
+    }
+    if (!S_ISREG(stat.st_mode)) {
+        return ERR_IO;
+    }
+    if ((stat.st_mode & 07777) != FILE_MODE && fchmod(fd, FILE_MODE) != 0) {
+        return txn_err(errno);
+    }
+    *ret_made = *ret_made || made;
+    return ERR_OK;
+}
+
+/* A name is durable when its directory is. */
+static enum err dir_sync(const char *dir)
+{
+    defer(fd_close) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0) {
+        return txn_err(errno);
+    }
+    return ERR_OK;
+}
+
+static enum err dir_parent_sync(const char *dir)
+{
+    char *path = strdup(dir);
+    if (path == NULL) {
+        return ERR_NOMEM;
+    }
+    size_t size = strlen(path);
+    while (size > 1 && path[size - 1] == '/') {
+        size--;
+    }
+    while (size > 0 && path[size - 1] != '/') {
+        size--;
+    }
+    path[size] = '\0';
+    enum err err = dir_sync(size == 0 ? "." : path);
+    free(path);
+    return err;
+}
+
+static enum err files_prepare(const char *dir)
+{
+    bool made_dir = mkdir(dir, DIR_MODE) == 0;
+    if (!made_dir && errno != EEXIST) {
+        return txn_err(errno);
+    }
+    if (made_dir && chmod(dir, DIR_MODE) != 0) {
+        return txn_err(errno);
+    }
+    defer(fd_close) int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0) {
+        return txn_err(errno);
+    }
+    bool made_files = false;
+    enum err err = file_prepare(dir_fd, "data.mdb", &made_files);
+    if (err == ERR_OK) {
+        err = file_prepare(dir_fd, "lock.mdb", &made_files);
+    }
+    if (err == ERR_OK && made_files && fsync(dir_fd) != 0) {
+        err = txn_err(errno);
+    }
+    if (err == ERR_OK && made_dir) {
+        err = dir_parent_sync(dir);
+    }
+    return err;
+}
+
+/* ---- the environment ---- */
+
+static enum err env_sizes(const struct store *store, uint64_t *ret_pages, uint64_t *ret_page_size)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    int code = mdb_env_info(store->env, &info);
+    if (code == MDB_SUCCESS) {
+        code = mdb_env_stat(store->env, &stat);
+    }
+    if (code != MDB_SUCCESS) {
+        return txn_err(code);
+    }
+    *ret_pages = (uint64_t) info.me_last_pgno + 1;
+    *ret_page_size = stat.ms_psize;
+    return ERR_OK;
+}
+
+/*
+ * The file must reach to the end of its last page. It may fall short in one honest way: LMDB does
+ * not write pages that one transaction took and gave back, and those may be the last ones; then all
+ * that is missing is in the free list. The file is made longer first, so that reading the free
+ * list of a damaged file cannot run behind its end.
+ */
+static enum err length_check(struct store *store)
+{
+    uint64_t pages, page_size, missing_free = 0;
+    int fd = -1;
+    struct stat file;
+    enum err err = env_sizes(store, &pages, &page_size);
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (mdb_env_get_fd(store->env, &fd) != MDB_SUCCESS || fstat(fd, &file) != 0) {
+        return ERR_IO;
+    }
+    uint64_t whole = (uint64_t) file.st_size / page_size;
+    if (whole >= pages) {
+        return ERR_OK;
+    }
+    if (ftruncate(fd, (off_t) (pages * page_size)) != 0) {
+        return txn_err(errno);
+    }
+    struct txn *txn = NULL;
+    err = txn_begin_read(store, &txn);
+    if (err == ERR_OK) {
+        err = txn_free_between(txn, whole, pages - 1, &missing_free);
+        txn_end(txn);
+    }
+    if (err == ERR_OK && missing_free != pages - whole) {
+        err = ERR_CORRUPT;
+    }
+    if (err != ERR_OK && ftruncate(fd, file.st_size) != 0) { /* refused as it was found */
+        return txn_err(errno);
+    }
+    return err;
+}
+
+static enum err meta_get(struct txn *txn, const char *name, uint8_t *ret_value, size_t size)
+{
+    struct bytes value;
+    enum err err = txn_get(txn, TABLE_META, bytes_of_str(name), &value);
+    if (err == ERR_NOT_FOUND || (err == ERR_OK && value.size != size)) {
+        return ERR_CORRUPT;
+    }
+    if (err == ERR_OK) {
+        bytes_copy(ret_value, value);
+    }
+    return err;
+}
+
+static enum err table_open(struct txn *txn, enum table table, unsigned flags)
+{
+    return txn_err(mdb_dbi_open(txn->mdb, table_names[table], flags, &txn->store->tables[table]));
+}
+
+static enum err tables_make(struct txn *txn, const struct store_options *options)
+{
+    MDB_dbi main_table;
+    MDB_stat stat;
+    int code = mdb_dbi_open(txn->mdb, NULL, 0, &main_table);
+    if (code == MDB_SUCCESS) {
+        code = mdb_stat(txn->mdb, main_table, &stat);
+    }
+    if (code != MDB_SUCCESS) {
+        return txn_err(code);
+    }
+    if (stat.ms_entries != 0) {
+        return ERR_SCHEMA; /* somebody else's */
+    }
+    enum err err = ERR_OK;
+    for (unsigned table = 0; table < TABLE_COUNT && err == ERR_OK; table++) {
+        err = table_open(txn, table, MDB_CREATE);
+    }
+    uint8_t schema[4];
+    be32_put(schema, STORE_SCHEMA);
+    if (err == ERR_OK) {
+        err = txn_put(txn, TABLE_META, bytes_of_str("schema"), BYTES_OF_ARRAY(schema));
+    }
+    if (err == ERR_OK) {
+        err = txn_put(txn, TABLE_META, bytes_of_str("index"), BYTES_OF_ARRAY(options->fresh_index));
+    }
+    if (err == ERR_OK) {
+        err = txn_put(txn, TABLE_META, bytes_of_str("instance"),
+                      BYTES_OF_ARRAY(options->fresh_instance));
+    }
+    return err;
+}
+
+/* options NULL: the store must be there. */
+static enum err tables_open(struct txn *txn, const struct store_options *options)
+{
+    enum err err = table_open(txn, TABLE_META, 0);
+    if (err == ERR_NOT_FOUND && options != NULL) {
+        err = tables_make(txn, options);
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    struct bytes schema;
+    err = txn_get(txn, TABLE_META, bytes_of_str("schema"), &schema);
+    if (err == ERR_NOT_FOUND ||
+        (err == ERR_OK && (schema.size != 4 || be32_get(schema.data) != STORE_SCHEMA))) {
+        return ERR_SCHEMA;
+    }
+    for (unsigned table = 0; table < TABLE_COUNT && err == ERR_OK; table++) {
+        err = table_open(txn, table, 0);
+        err = err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+    }
+    if (err == ERR_OK) {
+        err = meta_get(txn, "index", txn->store->index, INSTANCE_SIZE);
+    }
+    if (err == ERR_OK) {
+        err = meta_get(txn, "instance", txn->store->instance, INSTANCE_SIZE);
+    }
+    return err;
+}
+
+static enum err env_tables(struct store *store, const struct store_options *options)
+{
+    struct txn *txn = NULL;
+    enum err err = txn_begin_write(store, &txn);
+    if (err != ERR_OK) {
+        return err;
+    }
+    err = tables_open(txn, options);
+    if (err != ERR_OK) {
+        txn_end(txn);
+        return err;
+    }
+    return txn_commit(txn); /* keeps the table handles */
+}
+
+static void env_close(struct store *store)
+{
+    mdb_env_close(store->env);
+    store->env = NULL;
+}
+
+static enum err env_open(struct store *store, const struct store_options *options)
+{
+    int dead;
+    int code = mdb_env_create(&store->env);
+    if (code != MDB_SUCCESS) {
+        store->env = NULL;
+        return txn_err(code);
+    }
+    code = mdb_env_set_maxdbs(store->env, TABLE_COUNT);
+    if (code == MDB_SUCCESS) {
+        code = mdb_env_set_mapsize(store->env, store->map_size);
+    }
+    if (code == MDB_SUCCESS) {
+        code = mdb_env_open(store->env, store->dir, MDB_NOTLS, FILE_MODE);
+    }
+    if (code == MDB_SUCCESS) {
+        code = mdb_reader_check(store->env, &dead);
+    }
+    enum err err = txn_err(code);
+    if (err == ERR_OK) {
+        err = length_check(store);
+    }
+    if (err == ERR_OK) {
+        err = env_tables(store, options);
+    }
+    if (err != ERR_OK) {
+        env_close(store);
+    }
+    return err;
+}
+
+enum err store_open(const char *dir, const struct store_options *options, struct store **ret_store)
+{
+    enum err err = files_prepare(dir);
+    if (err != ERR_OK) {
+        return err;
+    }
+    struct store *store = calloc(1, sizeof *store);
+    if (store == NULL) {
+        return ERR_NOMEM;
+    }
+    store->map_size = options->map_size != 0 ? options->map_size : STORE_MAP_SIZE;
+    store->dir = strdup(dir);
+    err = store->dir == NULL ? ERR_NOMEM : env_open(store, options);
+    if (err != ERR_OK) {
+        store_close(store);
+        return err;
+    }
+    *ret_store = store;
+    return ERR_OK;
+}
+
+void store_close(struct store *store)
+{
+    if (store == NULL) {
+        return;
+    }
+    must(atomic_load(&store->txn_count) == 0);
+    if (store->env != NULL) {
+        env_close(store);
+    }
+    free(store->dir);
+    free(store);
+}
+
+enum err store_trim(struct store *store)
+{
+    must(atomic_load(&store->txn_count) == 0);
+    if (store->env != NULL) {
+        env_close(store);
+    }
+    enum err err = env_open(store, NULL);
+    (void) malloc_trim(0);
+    return err;
+}
+
+const uint8_t *store_index(const struct store *store)
+{
+    return store->index;
+}
+
+const uint8_t *store_instance(const struct store *store)
+{
+    return store->instance;
+}
+
+/* ---- room ---- */
+
+enum err store_space(struct store *store, struct store_space *ret_space)
+{
+    struct txn *txn = NULL;
+    struct statvfs disk;
+    uint64_t pages, page_size, free_pages = 0;
+    enum err err = txn_begin_read(store, &txn);
+    if (err != ERR_OK) {
+        return err;
+    }
+    err = txn_free_pages(txn, &free_pages);
+    txn_end(txn);
+    if (err == ERR_OK) {
+        err = env_sizes(store, &pages, &page_size);
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (statvfs(store->dir, &disk) != 0) {
+        return txn_err(errno);
+    }
+    free_pages = free_pages < pages ? free_pages : pages;
+    *ret_space = (struct store_space){.used = (pages - free_pages) * page_size,
+                                      .file = pages * page_size,
+                                      .map = store->map_size,
+                                      .disk_free = (uint64_t) disk.f_bavail * disk.f_frsize,
+                                      .disk_size = (uint64_t) disk.f_blocks * disk.f_frsize};
+    return ERR_OK;
+}
+
+static enum err room_of(const struct store_space *space)
+{
+    uint64_t bound = space->map < space->disk_size ? space->map : space->disk_size;
+    uint64_t reserve = space->disk_size / 20;
+    reserve = reserve > STORE_FREE_MIN ? reserve : STORE_FREE_MIN;
+    bool full = space->used > bound / 100 * STORE_FULL_PERCENT || space->disk_free < reserve;
+    return full ? ERR_FULL : ERR_OK;
+}
+
+enum err store_room(struct store *store)
+{
+    uint64_t pages, page_size;
+    if (store->env == NULL) {
+        return ERR_IO;
+    }
+    enum err err = env_sizes(store, &pages, &page_size);
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (store->room == ERR_OK && store->room_calls > 0 &&
+        (pages - store->room_pages) * page_size < ROOM_GROWTH_SIZE) {
+        store->room_calls--;
+        return ERR_OK;
+    }
+    struct store_space space;
+    err = store_space(store, &space);
+    if (err != ERR_OK) {
+        return err;
+    }
+    store->room = room_of(&space);
+    store->room_calls = ROOM_CALLS - 1;
+    store->room_pages = pages;
+    return store->room;
+}

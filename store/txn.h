@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/*
+ * store/txn.h: the tables and their rows, for the files of store/ alone. Nobody outside includes
+ * it.
+ *
+ * Every key and value is a struct bytes; LMDB's codes stay in txn.c. A write that fails spoils its
+ * transaction: whatever the caller does next, txn_commit gives that error back and keeps nothing.
+ */
+#ifndef ESSAIM_STORE_TXN_H
+#define ESSAIM_STORE_TXN_H
+
+#include <stdatomic.h>
+
+#include <lmdb.h>
+
+#include "base/defer.h"
+#include "store/store.h"
+
+/* clang-format off */
+#define TABLES(X) \
+    X(META, "meta") X(LABS, "labs") X(NAMES, "names") X(HEADS, "heads") X(HASHES, "hashes") \
+    X(DIGESTS, "digests") X(SLUGS, "slugs") X(REVS, "revs") X(BODIES, "bodies") X(GONE, "gone") \
+    X(RETIRED, "retired") X(ARRIVALS, "arrivals") X(PEERS, "peers") X(STAGING, "staging") \
+    X(TRASH, "trash")
+/* clang-format on */
+#define TABLE_ENUM_ROW(name, text) TABLE_##name,
+enum table { TABLES(TABLE_ENUM_ROW) TABLE_COUNT };
+#undef TABLE_ENUM_ROW
+
+#define GONE_KEY_SIZE (4 + 8 + SLUG_HASH_SIZE)
+
+struct store {
+    MDB_env *env; /* NULL only after a store_trim that failed */
+    MDB_dbi tables[TABLE_COUNT];
+    char *dir;
+    uint64_t map_size;
+    uint8_t index[INSTANCE_SIZE], instance[INSTANCE_SIZE];
+    atomic_uint txn_count; /* open ones */
+    atomic_bool writing;   /* one of them writes */
+    /* the last answer of store_room, good for a while */
+    enum err room;
+    unsigned room_calls;
+    uint64_t room_pages;
+    /* how far catalogue_chores has looked through `gone` in this round */
+    uint8_t gone_at[GONE_KEY_SIZE];
+};
+
+struct txn {
+    struct store *store;
+    MDB_txn *mdb;
+    bool writes, dirty;
+    enum err err;       /* sticky: of the first write that failed */
+    MDB_cursor *bodies; /* body_append's, opened at its first use */
+    uint64_t next_seq;
+};
+
+/* The one place where LMDB's codes (and errno) become ours. */
+MUST_USE enum err txn_err(int code);
+/* Makes txn_commit fail with `err`: something was written by halves. Gives `err` back. */
+enum err txn_spoil(struct txn *txn, enum err err);
+
+MUST_USE enum err txn_get(struct txn *txn, enum table table, struct bytes key,
+                          struct bytes *ret_value);
+MUST_USE enum err txn_put(struct txn *txn, enum table table, struct bytes key, struct bytes value);
+/* ERR_NOT_FOUND when it was not there. */
+MUST_USE enum err txn_del(struct txn *txn, enum table table, struct bytes key);
+MUST_USE enum err txn_rows(struct txn *txn, enum table table, uint64_t *ret_count);
+/* Pages that LMDB may use again. */
+MUST_USE enum err txn_free_pages(struct txn *txn, uint64_t *ret_count);
+/* How many of the pages from `first` up to `last` are such free pages. */
+MUST_USE enum err txn_free_between(struct txn *txn, uint64_t first, uint64_t last,
+                                   uint64_t *ret_count);
+
+/* A zeroed cursor is closed. Closed before its transaction ends. Reads give ERR_NOT_FOUND at the
+ * end; what they give is borrowed until the transaction's next write. */
+struct cursor {
+    MDB_cursor *mdb;
+    struct txn *txn;
+};
+struct row {
+    struct bytes key, value;
+};
+MUST_USE enum err cursor_open(struct txn *txn, enum table table, struct cursor *ret_cursor);
+void cursor_close(struct cursor *cursor); /* accepts closed ones */
+MUST_USE enum err cursor_at(struct cursor *cursor, struct bytes key, struct bytes *ret_value);
+MUST_USE enum err cursor_seek(struct cursor *cursor, struct bytes key, struct row *ret_row);
+MUST_USE enum err cursor_next(struct cursor *cursor, struct row *ret_row);
+MUST_USE enum err cursor_last(struct cursor *cursor, struct row *ret_row);
+MUST_USE enum err cursor_put(struct cursor *cursor, struct bytes key, struct bytes value);
+/* Puts when the key is not there. Otherwise ERR_EXISTS: the cursor stands on the old row and
+ * *ret_old is its value. */
+MUST_USE enum err cursor_put_new(struct cursor *cursor, struct bytes key, struct bytes value,
+                                 struct bytes *ret_old);
+/* Overwrites the row the cursor stands on with a value of the same size. */
+MUST_USE enum err cursor_put_here(struct cursor *cursor, struct bytes key, struct bytes value);
+/* Deletes the row the cursor stands on. Seek before reading on. */
+MUST_USE enum err cursor_del(struct cursor *cursor);
+
+/* Appends a row with the highest key of its table; *ret_value is `size` bytes to fill at once. */
+MUST_USE enum err txn_append_body(struct txn *txn, size_t size, uint64_t *ret_seq,
+                                  uint8_t **ret_value);
+
+#endif

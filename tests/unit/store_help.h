@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/* tests/unit/store_help.h: a store in a scratch directory, a lab with keys, and one-line publishing
+ * for the tests of store/. */
+#ifndef ESSAIM_TESTS_STORE_HELP_H
+#define ESSAIM_TESTS_STORE_HELP_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sodium.h>
+
+#include "base/limits.h"
+#include "proto/entry.h"
+#include "proto/pack.h"
+#include "store/catalogue.h"
+#include "store/ledger.h"
+#include "store/scrub.h"
+#include "store/staging.h"
+#include "store/txn.h"
+
+#define HELP __attribute__((unused)) static
+
+#define ok(call) assert_int_equal((call), ERR_OK)
+#define is_err(call, wanted) assert_int_equal((call), (wanted))
+
+struct lab_keys {
+    struct lab_id lab;
+    uint8_t root_secret[SIGN_SECRET_SIZE];
+    uint8_t signing_pk[KEY_SIZE], signing_secret[SIGN_SECRET_SIZE];
+};
+
+struct scratch {
+    char dir[64];  /* made anew for each test */
+    char path[80]; /* of the store in it */
+    struct store_options options;
+    struct store *store;
+    struct lab_keys keys;
+    struct catalogue_name name;
+    uint64_t random; /* seeded: xorshift64* */
+};
+
+HELP uint64_t help_random(struct scratch *scratch)
+{
+    uint64_t x = scratch->random;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    scratch->random = x;
+    return x * 0x2545F4914F6CDD1Dull;
+}
+
+HELP struct lab_keys help_keys(uint8_t seed_byte)
+{
+    struct lab_keys keys;
+    uint8_t seed[SIGN_SEED_SIZE];
+    memset(seed, seed_byte, sizeof seed);
+    sign_keypair(seed, keys.lab.bytes, keys.root_secret);
+    seed[0] ^= 0xff;
+    sign_keypair(seed, keys.signing_pk, keys.signing_secret);
+    return keys;
+}
+
+HELP void help_reopen(struct scratch *scratch)
+{
+    store_close(scratch->store);
+    scratch->store = NULL;
+    ok(store_open(scratch->path, &scratch->options, &scratch->store));
+}
+
+HELP int help_setup(void **state)
+{
+    if (sodium_init() < 0) {
+        return -1;
+    }
+    struct scratch *scratch = calloc(1, sizeof *scratch);
+    const char *top = getenv("TMPDIR");
+    snprintf(scratch->dir, sizeof scratch->dir, "%s/essaim-store-XXXXXX",
+             top != NULL && strlen(top) < 32 ? top : "/tmp");
+    if (mkdtemp(scratch->dir) == NULL) {
+        return -1;
+    }
+    snprintf(scratch->path, sizeof scratch->path, "%s/store", scratch->dir);
+    memset(scratch->options.fresh_index, 0x11, INSTANCE_SIZE);
+    memset(scratch->options.fresh_instance, 0x22, INSTANCE_SIZE);
+    scratch->options.map_size = 1ull << 30;
+    scratch->random = 0x9E3779B97F4A7C15ull;
+    scratch->keys = help_keys(7);
+    scratch->name.lab = scratch->keys.lab;
+    strcat(scratch->name.audience, "public");
+    *state = scratch;
+    return store_open(scratch->path, &scratch->options, &scratch->store) == ERR_OK ? 0 : -1;
+}
+
+HELP int help_teardown(void **state)
+{
+    struct scratch *scratch = *state;
+    /* A test that failed half way may have left a transaction open. */
+    if (scratch->store != NULL && atomic_load(&scratch->store->txn_count) == 0) {
+        store_close(scratch->store);
+    }
+    char path[112];
+    static const char *const files[] = {"data.mdb", "lock.mdb"};
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", scratch->path, files[i]);
+        (void) unlink(path);
+    }
+    (void) rmdir(scratch->path);
+    (void) rmdir(scratch->dir);
+    free(scratch);
+    return 0;
+}
+
+HELP struct txn *help_read(struct scratch *scratch)
+{
+    struct txn *txn = NULL;
+    ok(txn_begin_read(scratch->store, &txn));
+    return txn;
+}
+
+HELP struct txn *help_write(struct scratch *scratch)
+{
+    struct txn *txn = NULL;
+    ok(txn_begin_write(scratch->store, &txn));
+    return txn;
+}
+
+/* A signed record of `keys`. */
+HELP void help_record(const struct lab_keys *keys, uint64_t generation, struct buf *into,
+                      struct lab_record *ret_record)
+{
+    struct lab_record record = {.lab = keys->lab,
+                                .generation = generation,
+                                .name = bytes_of_str("Ti Lab"),
+                                .issued_at = 1700000000};
+    memcpy(record.signing_pk, keys->signing_pk, KEY_SIZE);
+    memset(record.link_pk, 9, KEY_SIZE);
+    buf_clear(into);
+    ok(lab_record_sign(&record, keys->root_secret, into));
+    ok(lab_record_open(buf_bytes(into), ret_record));
+}
+
+HELP struct slug_hash help_slug(unsigned number)
+{
+    char slug[32];
+    snprintf(slug, sizeof slug, "entry-%u", number);
+    return hash_slug(bytes_of_str(slug));
+}
+
+/* Entry `number` with a text of `size` bytes that depends on `salt`. */
+HELP void help_entry(unsigned number, uint64_t rev, unsigned salt, size_t size, struct buf *into)
+{
+    char slug[32];
+    struct buf body = {0}, text = {0};
+    snprintf(slug, sizeof slug, "entry-%u", number);
+    while (text.size < size) {
+        buf_printf(&text, "%08x", salt * 2654435761u + (unsigned) text.size);
+    }
+    text.size = size;
+    pack_map(&body, 1);
+    pack_cstr(&body, "text");
+    pack_str(&body, buf_bytes(&text));
+    struct entry entry = {.slug = bytes_of_str(slug),
+                          .kind = bytes_of_str("innovation"),
+                          .body = buf_bytes(&body),
+                          .rev = rev};
+    buf_clear(into);
+    ok(entry_encode(&entry, into));
+    buf_done(&body);
+    buf_done(&text);
+}
+
+/* Appends the body and adds the change. */
+HELP void help_put(struct txn *txn, uint32_t id, struct change_list *list, unsigned number,
+                   uint64_t rev, unsigned salt, size_t size)
+{
+    struct buf entry = {0};
+    struct change change = {
+        .slug_hash = help_slug(number), .rev = rev, .order = (uint32_t) list->count};
+    help_entry(number, rev, salt, size, &entry);
+    change.leaf = entry_leaf(buf_bytes(&entry));
+    change.size = (uint32_t) entry.size;
+    ok(body_append(txn, id, buf_bytes(&entry), &change.seq));
+    ok(change_add(list, &change));
+    buf_done(&entry);
+}
+
+HELP void help_withdraw(struct change_list *list, unsigned number)
+{
+    struct change change = {.slug_hash = help_slug(number), .order = (uint32_t) list->count};
+    ok(change_add(list, &change));
+}
+
+/* The head that follows the held one, of the plan. */
+HELP struct head help_head(struct scratch *scratch, struct txn *txn, uint32_t id,
+                           const struct plan *plan, struct buf *into)
+{
+    struct held_head held;
+    struct head head = {.lab = scratch->name.lab,
+                        .generation = 1,
+                        .n = 1,
+                        .count = plan->count,
+                        .bytes = plan->bytes,
+                        .root = plan->root,
+                        .issued_at = 1700000000};
+    memcpy(head.audience, scratch->name.audience, sizeof head.audience);
+    enum err err = catalogue_head(txn, id, &held);
+    if (err == ERR_OK) {
+        head.n = held.head.n + 1;
+        head.history = history_next(&held.head.history, &held.head.hash);
+    } else {
+        is_err(err, ERR_NOT_FOUND);
+    }
+    buf_clear(into);
+    ok(head_sign(&head, scratch->keys.signing_secret, into));
+    return head;
+}
+
+/* Settles, plans, signs and applies; the caller commits. */
+HELP struct head help_apply(struct scratch *scratch, struct txn *txn, uint32_t id,
+                            struct change_list *list, uint64_t now_s)
+{
+    struct plan plan;
+    struct buf signed_head = {0};
+    uint64_t arrival = 0;
+    ok(change_settle(list, NULL));
+    ok(catalogue_plan(txn, id, list, &plan));
+    struct head head = help_head(scratch, txn, id, &plan, &signed_head);
+    struct apply apply = {.id = id,
+                          .list = list,
+                          .plan = &plan,
+                          .head = &head,
+                          .signed_head = buf_bytes(&signed_head),
+                          .from = scratch->keys.lab,
+                          .now_s = now_s};
+    ok(catalogue_apply(txn, &apply, &arrival));
+    assert_true(arrival > 0);
+    buf_done(&signed_head);
+    change_done(list);
+    return head;
+}
+
+/* Publishes entries first … first + count - 1 as one head. */
+HELP struct head help_publish(struct scratch *scratch, unsigned first, unsigned count,
+                              unsigned salt, size_t size)
+{
+    struct txn *txn = help_write(scratch);
+    struct change_list list = {0};
+    struct held_head held;
+    uint32_t id = 0;
+    ok(catalogue_open(txn, &scratch->name, &id));
+    uint64_t rev = catalogue_head(txn, id, &held) == ERR_OK ? held.head.n + 1 : 1;
+    for (unsigned i = 0; i < count; i++) {
+        help_put(txn, id, &list, first + i, rev, salt, size);
+    }
+    struct head head = help_apply(scratch, txn, id, &list, 1700000000);
+    ok(txn_commit(txn));
+    return head;
+}
+
+/* Scrubs all and gives the number of problems. */
+HELP uint64_t help_scrub(struct scratch *scratch, size_t count)
+{
+    uint8_t at[SCRUB_AT_SIZE] = {0};
+    uint64_t problems = 0;
+    for (unsigned pages = 0;; pages++) {
+        struct scrub_page page;
+        struct txn *txn = help_read(scratch);
+        ok(scrub_step(txn, at, count, &page));
+        txn_end(txn);
+        problems += page.problems_seen;
+        if (page.done) {
+            return problems;
+        }
+        assert_true(pages < 1000000);
+    }
+}
+
+#endif
