@@ -3,10 +3,11 @@
  * node/state.h: what a node keeps in memory between turns. For node/ only.
  *
  *   node ─┬─ peers[]    whom we know (durable rows), back-off, what they acknowledged
- *         ├─ links[]    connections: session, what was announced, what they offer, what we serve
- * them ├─ fetches[]  deltas being received, at most one a catalogue ├─ clients[]  control
- * connections: batches, watches ├─ own        this turn's own changes, and the requests that wait
- * for their head └─ txn        the turn's one write transaction, begun when first needed
+ *         ├─ links[]    connections: session, announced, offered, being served
+ *         ├─ fetches[]  deltas being received, at most one a catalogue
+ *         ├─ clients[]  control connections: batches, watches
+ *         ├─ own        this turn's own changes, and the requests that wait for their head
+ *         └─ txn        the turn's one write transaction, begun when first needed
  *
  * Everything that leaves is built after the commit (flush), from a read transaction.
  */

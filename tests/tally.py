@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Sums the logs of several `meson test` runs: tally.py FAILED_STEPS LOG…
 
-Prints `N passed, N failed, N skipped` (each case of a program that reports its cases counts one) and
-ends non-zero when anything failed, when a step did, or when nothing passed.
+Prints `N passed, N failed, N skipped` (each case of a program that reports its cases counts one).
+Ends non-zero when anything failed, when a step did, or when nothing passed.
 """
 import json
 import re

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: EUPL-1.2
 """demo.py BUILD [--once]: three labs on this machine (./dev run).
 
-Ti Lab — Région Sud — a ministry's lab, linked in a row on loopback. Each publishes, all end with the
-same catalogue; one stops, the others publish, it comes back and catches up; every lab verifies what
-it holds. Then it stays up until Ctrl-C, or ends by itself with --once. Ends non-zero when a check
-fails or something takes too long. Speaks French on stdout.
+Ti Lab — Région Sud — a ministry's lab, linked in a row on loopback. Each publishes, all end with
+the same catalogue; one stops, the others publish, it comes back and catches up; every lab verifies
+what it holds. Then it stays up until Ctrl-C, or ends by itself with --once. Ends non-zero when a
+check fails or something takes too long. Speaks French on stdout.
 """
 import glob
 import json
@@ -50,12 +50,13 @@ class Lab:
         self.folder = os.path.join(top, key)
         self.address = f"127.0.0.1:{port}"
         self.process = None
-        created = self.essaim("init", self.folder, "--name", name, "--listen", self.address, dir=None)
+        created = self.essaim(
+            "init", self.folder, "--name", name, "--listen", self.address, place=())
         self.did = next(word for word in created.split() if word.startswith("did:key:"))
 
-    def essaim(self, *arguments, dir="", stdin=None):  # pylint: disable=redefined-builtin
+    def essaim(self, *arguments, place=None, stdin=None):
         """Runs `essaim --dir FOLDER …`; its stdout. What it says on stderr is shown if it fails."""
-        place = [] if dir is None else ["--dir", self.folder]
+        place = ("--dir", self.folder) if place is None else place
         done = subprocess.run(
             [os.path.join(self.build, "cli", "essaim"), *place, *arguments],
             input=stdin, text=True, capture_output=True, timeout=LIMIT_S, check=False)
@@ -190,7 +191,7 @@ def story(labs):
         total += count
         say(f"  {lab.name:<24} {count} fiches")
     same_everywhere(labs, total)
-    say(f"\n4. Le ministère s’absente (son démon s’arrête). La vie continue.")
+    say("\n4. Le ministère s’absente (son démon s’arrête). La vie continue.")
     ministry.stop()
     total += ti.publish("pendant/ti-lab.yaml", labs)
     say("  Le Ti Lab répond au défi citoyen ;")
@@ -219,9 +220,8 @@ def stay(labs, top):
         say(f"  {program} {words}")
     say(f"\nLes journaux : {top}/*.log")
     say("Ctrl-C pour arrêter et tout effacer.")
-    for lab in labs:
-        lab.process.wait()  # until Ctrl-C, or until one ends that should not
-        raise Failure(f"{lab.name} : le démon s’est arrêté")
+    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # Ctrl-C, or a daemon that should not end
+    raise Failure("un démon s’est arrêté")
 
 
 def interrupted(*_):

@@ -71,7 +71,7 @@ TREES = [
     ("tidy.py", "store/y.c", body("a = MDB_NOSYNC;"), "banned: MDB_NOSYNC"),
     ("tidy.py", "store/y.c", body("a = MDB_WRITEMAP;"), "banned: MDB_WRITEMAP"),
     ("tidy.py", "store/y.c", body("a = MDB_NOMETASYNC;"), "banned: MDB_NOMETASYNC"),
-    ("tidy.py", "proto/y.c", body("msgpack_unpacker_init(0, 0);"), "banned: msgpack_unpacker_init"),
+    ("tidy.py", "proto/y.c", body("msgpack_unpacker_init(0);"), "banned: msgpack_unpacker_init"),
     ("tidy.py", "proto/y.c", body("/* TO" "DO */"), "a mark left behind"),
     ("tidy.py", "proto/y.c", "/* y */\nint y;\n", "no SPDX"),
     ("tidy.py", "tests/y.py", "print()\n", "no SPDX"),
@@ -117,7 +117,8 @@ WEAK = [
     ([], ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"], "without _FORTIFY_SOURCE=3"),
 ]
 MAIN = "#include <stdio.h>\n#include <string.h>\nint main(int c, char **v)\n{\n" \
-       '    char a[64];\n    strncpy(a, v[0], c);\n    memcpy(a, v[1], c);\n    return puts(a);\n}\n'
+       '    char a[64];\n    strncpy(a, v[0], c);\n    memcpy(a, v[1], c);\n' \
+       '    return puts(a);\n}\n'
 count = 0
 failed = 0
 

@@ -44,7 +44,8 @@ def check_c(path, text):
     if not text.startswith("/* " + LICENCE + " */\n/*"):
         yield f"{path}:1: must open with its licence and a comment on what it is for"
     guard = "ESSAIM_" + re.sub(r"\W", "_", path).upper()
-    if path.endswith(".h") and f"#ifndef {guard}\n#define {guard}\n" not in text:
+    in_room = path.split("/")[0] in tree.ROOMS
+    if in_room and path.endswith(".h") and f"#ifndef {guard}\n#define {guard}\n" not in text:
         yield f"{path}:1: the include guard is not {guard}"
     yield from functions(path, bare)
 
