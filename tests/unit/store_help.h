@@ -94,7 +94,7 @@ HELP int help_setup(void **state)
     scratch->random = 0x9E3779B97F4A7C15ull;
     scratch->keys = help_keys(7);
     scratch->name.lab = scratch->keys.lab;
-    strcat(scratch->name.audience, "public");
+    memcpy(scratch->name.audience, "public", sizeof "public");
     *state = scratch;
     return store_open(scratch->path, &scratch->options, &scratch->store) == ERR_OK ? 0 : -1;
 }
