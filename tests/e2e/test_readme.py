@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: EUPL-1.2
 """test_readme.py BUILD: the tour in README.md works as it is written, and its links lead somewhere.
 
-Runs the ```sh blocks in one shell, in order. What differs from a reader's terminal: the programs come
-from BUILD, the port is a free one, temporary files go where this test removes them, and after a
-daemon was started the shell waits until its socket answers (a reader types more slowly).
+Runs the ```sh blocks in one shell, in order. What differs from a reader's terminal: the programs
+come from BUILD, the port is a free one, temporary files go where this test removes them, and after
+a daemon was started the shell waits until its socket answers (a reader types more slowly).
 """
 import os
 import re
@@ -44,7 +44,8 @@ def tour(build):
     with socket.create_server(("127.0.0.1", 0)) as free:
         text = text.replace("7701", str(free.getsockname()[1]))
     text = text.replace("./dev build\n", "").replace("$PWD/build/gcc", os.path.abspath(build))
-    return PRELUDE + re.sub(r"^(essaimd --dir (\S+).*&)$", r"\1\nready \2", text, flags=re.MULTILINE)
+    started = re.compile(r"^(essaimd --dir (\S+).*&)$", re.MULTILINE)
+    return PRELUDE + started.sub(r"\1\nready \2", text)
 
 
 def dead_links():
@@ -57,8 +58,9 @@ def main(build):
     script = tour(build)
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            ["bash", "-c", script], cwd=TOP, env={**os.environ, "TMPDIR": folder, "LC_ALL": "C.UTF-8"},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            ["bash", "-c", script], cwd=TOP,
+            env={**os.environ, "TMPDIR": folder, "LC_ALL": "C.UTF-8"}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             timeout=LIMIT_S, check=False)
     checks = [
         ("the tour ends well", done.returncode == 0),
