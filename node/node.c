@@ -465,7 +465,14 @@ enum err node_settle(struct node *node, struct effects *effects)
         own_answer(node, ERR_OK);
     }
     err = watch_changed(node);
-    return err != ERR_OK ? err : node_flush(node);
+    if (err == ERR_OK) {
+        err = node_flush(node);
+    }
+    if (err == ERR_OK && node->trim && node->job.kind == JOB_NONE) {
+        node->trim = false;
+        err = store_trim(node->config.store);
+    }
+    return err;
 }
 
 bool node_job(const struct node *node)
@@ -497,10 +504,8 @@ enum err node_job_done(struct node *node, struct effects *effects)
     } else {
         err = fetch_job_done(node, job.fetch, job.err);
     }
-    if (err != ERR_OK) {
-        return err;
-    }
-    return store_trim(node->config.store);
+    node->trim = true;
+    return err;
 }
 
 enum err node_read(struct node *node, const struct event *event, struct effects *effects)

@@ -241,6 +241,7 @@ struct node {
     struct job job;
     bool chores_left;
     bool stopping;
+    bool trim; /* a job left memory behind: give it back after the turn */
     bool undo; /* this turn's transaction ran out of room */
     uint64_t chores_at_ms;
     uint64_t refused[ERR_COUNT];
