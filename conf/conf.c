@@ -20,7 +20,7 @@
 #include "base/defer.h"
 #include "base/utf8.h"
 
-enum type { TYPE_ADDRESS, TYPE_COUNT, TYPE_LEVEL, TYPE_GROUP };
+enum type { TYPE_ADDRESS, TYPE_COUNT, TYPE_LEVEL, TYPE_GROUP, TYPE_PATH };
 
 struct row {
     const char *section, *key, *preset, *help;
@@ -133,6 +133,12 @@ static enum err field_set(const struct row *row, const char *value, struct conf 
         }
         (void) snprintf(field, CONF_GROUP_MAX + 1, "%s", value);
         return ERR_OK;
+    case TYPE_PATH:
+        if (value[0] != '\0' && (value[0] != '/' || strlen(value) > CONF_PATH_MAX)) {
+            return ERR_INVALID;
+        }
+        (void) snprintf(field, CONF_PATH_MAX + 1, "%s", value);
+        return ERR_OK;
     }
     return ERR_INVALID;
 }
@@ -152,6 +158,10 @@ static void value_wanted(const struct row *row, char *ret_text, size_t size)
         return;
     case TYPE_GROUP:
         (void) snprintf(ret_text, size, "write one Unix group's name, or nothing");
+        return;
+    case TYPE_PATH:
+        (void) snprintf(ret_text, size, "write a full path of at most %d bytes, or nothing",
+                        CONF_PATH_MAX);
         return;
     }
 }

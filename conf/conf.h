@@ -17,11 +17,12 @@
 #define CONF_SIZE_MAX (64 * 1024)
 #define CONF_LINE_MAX 190 /* bytes; inih splits at 200 */
 #define CONF_GROUP_MAX 63
+#define CONF_PATH_MAX 107 /* what a Unix socket's address holds */
 
 /* clang-format off */
 /* section, key, type, default, least, most, help (lines of the example).
  * Types: ADDRESS (empty or host:port), COUNT (a number), LEVEL (error warning info debug),
- * GROUP (empty, or a Unix group's name). */
+ * GROUP (empty, or a Unix group's name), PATH (empty, or a full path). */
 #define CONF_TABLE(X) \
     X(network, listen, ADDRESS, "", 0, 0, \
       "Where other labs' daemons reach this one: HOST:PORT, [IPv6]:PORT, or *:PORT for every\n" \
@@ -30,6 +31,10 @@
       "Links with other labs at once.") \
     X(log, level, LEVEL, "info", 0, 0, \
       "The least serious messages to log: error, warning, info or debug.") \
+    X(control, socket, PATH, "", 0, 0, \
+      "A second control socket, beside the one in the data directory, for people who may not\n" \
+      "enter that directory: a full path such as /run/essaim/control.sock (mode 0660, so its\n" \
+      "users must be in the daemon's group, too). Empty: none.") \
     X(roles, reader, GROUP, "", 0, 0, \
       "Unix groups whose members may use the control socket, one a role, each role with the\n" \
       "rights of those before it. Empty: nobody. The owner of the data directory and root are\n" \
@@ -53,6 +58,7 @@ enum conf_level { CONF_ERROR = 3, CONF_WARNING = 4, CONF_INFO = 6, CONF_DEBUG = 
 #define CONF_FIELD_COUNT(name) uint64_t name;
 #define CONF_FIELD_LEVEL(name) enum conf_level name;
 #define CONF_FIELD_GROUP(name) char name[CONF_GROUP_MAX + 1];
+#define CONF_FIELD_PATH(name) char name[CONF_PATH_MAX + 1];
 #define CONF_FIELD_ROW(section, key, type, preset, least, most, help)                              \
     CONF_FIELD_##type(section##_##key)
 struct conf {

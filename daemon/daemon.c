@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/*
+ * daemon/daemon.c: see daemon.h.
+ *
+ * Happy path: everything is opened in order, READY is told, the loop runs; SIGTERM lets the node
+ * say goodbye, everything is flushed for at most two seconds, the store is closed. What fails at
+ * start-up is told in one sentence and undone; a failure of the store later on ends the process at
+ * once, with nothing more acknowledged.
+ */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "conf/conf.h"
+#include "conf/keys.h"
+#include "daemon/control.h"
+#include "daemon/lock.h"
+#include "daemon/log.h"
+#include "daemon/notify.h"
+#include "daemon/process.h"
+#include "daemon/roles.h"
+#include "daemon/tcp.h"
+#include "daemon/turn.h"
+#include "node/node.h"
+#include "proto/did.h"
+#include "store/store.h"
+
+#define FDS_OWN 24       /* what runs besides links and clients, with some air */
+#define STOP_MS_MAX 3000 /* flushes take at most two seconds */
+#define LISTEN_FILE "listen"
+
+struct daemon {
+    const struct daemon_options *options;
+    struct conf conf;
+    struct roles roles;
+    struct store *store;
+    struct node *node;
+    int lock_fd;
+    bool loop_open, stopping;
+    uv_loop_t loop;
+    uv_signal_t sigterm, sigint, sighup;
+    uv_timer_t watchdog, stop_timer;
+    struct turn turn;
+    struct tcp tcp;
+    struct control control;
+    struct say say; /* what went wrong at start-up */
+};
+
+void daemon_shares(unsigned fds_max, unsigned links_wanted, unsigned *ret_links,
+                   unsigned *ret_clients)
+{
+    unsigned spare = fds_max > FDS_OWN ? fds_max - FDS_OWN : 0;
+    unsigned clients = spare * 2 / 5;
+    if (clients > CTL_CLIENTS_MAX) {
+        clients = CTL_CLIENTS_MAX;
+    }
+    unsigned links = spare - clients;
+    /* With the usual limits FD_RESERVE stay free besides; with tiny ones every one is needed. */
+    if (fds_max >= 4 * FD_RESERVE && links > fds_max - CTL_CLIENTS_MAX - FD_RESERVE) {
+        links = fds_max - CTL_CLIENTS_MAX - FD_RESERVE;
+    }
+    *ret_links = links < links_wanted ? links : links_wanted;
+    *ret_clients = clients;
+}
+
+/* ---- what the turn asks for ---- */
+
+static void on_perform(void *user, struct effect *effect)
+{
+    struct daemon *daemon = user;
+    struct buf *bytes = effect->bytes;
+    effect->bytes = NULL;
+    switch (effect->kind) {
+    case EFFECT_SEND:
+        tcp_send(&daemon->tcp, effect->link, bytes);
+        return;
+    case EFFECT_REPLY:
+        control_reply(&daemon->control, effect->client, bytes);
+        return;
+    case EFFECT_CLOSE:
+        tcp_close(&daemon->tcp, effect->link);
+        break;
+    case EFFECT_DIAL:
+        tcp_dial(&daemon->tcp, &effect->lab, effect->address);
+        break;
+    case EFFECT_CLIENT_CLOSE:
+        control_close(&daemon->control, effect->client);
+        break;
+    case EFFECT_LOG:
+        log_line(effect->level, bytes == NULL ? (struct bytes){0} : buf_bytes(bytes));
+        break;
+    }
+    buf_free(bytes);
+}
+
+static void on_performed(void *user)
+{
+    struct daemon *daemon = user;
+    control_performed(&daemon->control);
+    tcp_performed(&daemon->tcp);
+}
+
+static bool on_admits(void *user, struct source *source, const struct event *event)
+{
+    struct daemon *daemon = user;
+    char ip[ADDRESS_TEXT_MAX];
+    tcp_ip_of(event->address, ip);
+    bool admitted = node_accepts(daemon->node, ip);
+    tcp_stepped_up(&daemon->tcp, source, admitted);
+    return admitted;
+}
+
+/* Nothing of this turn may be said, nothing more may be acknowledged: end at once. A restart looks
+ * at the store anew. */
+static void on_failed(void *user, enum err err)
+{
+    (void) user;
+    log_write(LOG_LEVEL_ERROR, "failed", "%s: %s; look at the disk, then start again",
+              err_code(err), err_text(err));
+    _exit(err_exit(err));
+}
+
+static const struct turn_ops turn_ops = {
+    .perform = on_perform,
+    .performed = on_performed,
+    .admits = on_admits,
+    .failed = on_failed,
+};
+
+/* ---- signals and timers ---- */
+
+static void on_sigterm(uv_signal_t *handle, int number)
+{
+    struct daemon *daemon = handle->data;
+    (void) number;
+    turn_stop(&daemon->turn);
+}
+
+static void say_unchanged(const char *key)
+{
+    log_write(LOG_LEVEL_WARNING, "reload", "%s has changed; start the daemon anew for it", key);
+}
+
+static void reload(struct daemon *daemon)
+{
+    struct conf conf;
+    struct roles roles;
+    struct say say = {0};
+    enum err err = conf_load(daemon->options->dir, &conf, &say);
+    if (err == ERR_OK) {
+        err = roles_load(&conf, daemon->roles.owner, &roles, &say);
+    }
+    if (err != ERR_OK) {
+        log_write(LOG_LEVEL_ERROR, "reload", "%s; nothing was changed", say.text);
+        return;
+    }
+    const struct conf *old = &daemon->conf;
+    if (strcmp(conf.network_listen, old->network_listen) != 0) {
+        say_unchanged("[network] listen");
+    }
+    if (strcmp(conf.control_socket, old->control_socket) != 0) {
+        say_unchanged("[control] socket");
+    }
+    if (conf.quota_entries != old->quota_entries || conf.quota_bytes != old->quota_bytes) {
+        say_unchanged("[quota]");
+    }
+    daemon->roles = roles;
+    daemon->conf.network_max_links = conf.network_max_links;
+    unsigned links = 0;
+    unsigned clients = 0;
+    daemon_shares(process_fds_max(), (unsigned) conf.network_max_links + HALF_OPEN_MAX, &links,
+                  &clients);
+    tcp_set_cap(&daemon->tcp, links);
+    if (daemon->options->log_level == NULL) {
+        log_set_level((int) conf.log_level);
+    }
+    log_write(LOG_LEVEL_INFO, "reload", "done: log level, roles, max_links");
+}
+
+static void on_sighup(uv_signal_t *handle, int number)
+{
+    (void) number;
+    reload(handle->data);
+}
+
+static void on_watchdog(uv_timer_t *timer)
+{
+    (void) timer;
+    notify_send("WATCHDOG=1");
+}
+
+static void on_stop_late(uv_timer_t *timer)
+{
+    struct daemon *daemon = timer->data;
+    uv_stop(&daemon->loop);
+}
+
+/* ---- start-up ---- */
+
+static enum err path_of(struct daemon *daemon, const char *name, char ret_path[PATH_MAX])
+{
+    int size = snprintf(ret_path, PATH_MAX, "%s/%s", daemon->options->dir, name);
+    if (size < 0 || size >= PATH_MAX) {
+        say_set(&daemon->say, "%s: the path is too long; use a shorter one", daemon->options->dir);
+        return ERR_CONFIG;
+    }
+    return ERR_OK;
+}
+
+static enum err choose(struct daemon *daemon)
+{
+    const struct daemon_options *options = daemon->options;
+    enum err err = conf_load(options->dir, &daemon->conf, &daemon->say);
+    if (err != ERR_OK) {
+        return err;
+    }
+    enum conf_level level = daemon->conf.log_level;
+    if (options->log_level != NULL && conf_level_parse(options->log_level, &level) != ERR_OK) {
+        say_set(&daemon->say, "--log-level %s: unknown; say error, warning, info or debug",
+                options->log_level);
+        return ERR_USAGE;
+    }
+    log_set_level((int) level);
+    struct stat seen;
+    if (stat(options->dir, &seen) != 0) {
+        say_set(&daemon->say, "%s: %s", options->dir, strerrordesc_np(errno));
+        return ERR_IO;
+    }
+    return roles_load(&daemon->conf, seen.st_uid, &daemon->roles, &daemon->say);
+}
+
+static enum err store_begin(struct daemon *daemon)
+{
+    char path[PATH_MAX];
+    enum err err = path_of(daemon, "store", path);
+    if (err != ERR_OK) {
+        return err;
+    }
+    struct store_options options = {0};
+    randombytes_buf(options.fresh_index, sizeof options.fresh_index);
+    randombytes_buf(options.fresh_instance, sizeof options.fresh_instance);
+    err = store_open(path, &options, &daemon->store);
+    if (err != ERR_OK) {
+        say_set(&daemon->say, "%s: %s: %s; see essaimd(8), section FILES", path, err_code(err),
+                err_text(err));
+    }
+    return err;
+}
+
+static enum err node_begin(struct daemon *daemon, const struct keys *keys)
+{
+    struct node_config config = {
+        .store = daemon->store,
+        .lab = keys->lab,
+        .record = buf_bytes(&keys->record),
+        .quota_entries = daemon->conf.quota_entries,
+        .quota_bytes = daemon->conf.quota_bytes,
+        .pid = (unsigned) getpid(),
+        .now_ms = uv_hrtime() / 1000000,
+        .wall_s = (int64_t) time(NULL),
+    };
+    memcpy(config.signing_secret, keys->signing_secret, SIGN_SECRET_SIZE);
+    memcpy(config.link_secret, keys->link_secret, KEY_SIZE);
+    enum err err = node_new(&config, &daemon->node);
+    sodium_memzero(&config, sizeof config);
+    if (err == ERR_KEY) {
+        say_set(&daemon->say,
+                "%s: the store knows a newer lab record than lab.record; use the "
+                "newer keys",
+                daemon->options->dir);
+    } else if (err != ERR_OK) {
+        say_set(&daemon->say, "%s: %s: %s; look at the disk", daemon->options->dir, err_code(err),
+                err_text(err));
+    }
+    return err;
+}
+
+static enum err loop_begin(struct daemon *daemon)
+{
+    uv_loop_t *loop = &daemon->loop;
+    if (uv_loop_init(loop) != 0) {
+        return ERR_INTERNAL;
+    }
+    daemon->loop_open = true;
+    unsigned links = 0;
+    unsigned clients = 0;
+    daemon_shares(process_fds_max(), (unsigned) daemon->conf.network_max_links + HALF_OPEN_MAX,
+                  &links, &clients);
+    enum err err = turn_init(&daemon->turn, loop, daemon->node, &turn_ops, daemon);
+    if (err == ERR_OK) {
+        err = tcp_init(&daemon->tcp, loop, &daemon->turn.inbox, links);
+    }
+    if (err == ERR_OK) {
+        err = control_init(&daemon->control, loop, &daemon->turn.inbox, &daemon->roles, clients);
+    }
+    daemon->sigterm.data = daemon->sigint.data = daemon->sighup.data = daemon;
+    daemon->watchdog.data = daemon->stop_timer.data = daemon;
+    bool failed =
+        uv_signal_init(loop, &daemon->sigterm) != 0 || uv_signal_init(loop, &daemon->sigint) != 0 ||
+        uv_signal_init(loop, &daemon->sighup) != 0 || uv_timer_init(loop, &daemon->watchdog) != 0 ||
+        uv_timer_init(loop, &daemon->stop_timer) != 0 ||
+        uv_signal_start(&daemon->sigterm, on_sigterm, SIGTERM) != 0 ||
+        uv_signal_start(&daemon->sigint, on_sigterm, SIGINT) != 0 ||
+        uv_signal_start(&daemon->sighup, on_sighup, SIGHUP) != 0;
+    return err != ERR_OK ? err : (failed ? ERR_INTERNAL : ERR_OK);
+}
+
+/* DIR/listen: where links are taken, one line; empty for a daemon that only dials. */
+static enum err listen_write(struct daemon *daemon, const char *real)
+{
+    char path[PATH_MAX];
+    char fresh[PATH_MAX];
+    enum err err = path_of(daemon, LISTEN_FILE, path);
+    if (err == ERR_OK) {
+        err = path_of(daemon, LISTEN_FILE ".new", fresh);
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    char line[ADDRESS_TEXT_MAX + 1];
+    int size = snprintf(line, sizeof line, "%s%s", real, real[0] == '\0' ? "" : "\n");
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    bool written = fd >= 0 && write(fd, line, (size_t) size) == size;
+    if (fd >= 0) {
+        (void) close(fd);
+    }
+    if (!written || rename(fresh, path) != 0) {
+        say_set(&daemon->say, "%s: %s; look at the disk", path, strerrordesc_np(errno));
+        return ERR_IO;
+    }
+    return ERR_OK;
+}
+
+static enum err listen_begin(struct daemon *daemon, char ret_real[ADDRESS_TEXT_MAX])
+{
+    char path[PATH_MAX];
+    enum err err = path_of(daemon, CONTROL_FILE, path);
+    if (err == ERR_OK) {
+        err = control_listen(&daemon->control, path, false, &daemon->say);
+    }
+    const struct conf *conf = &daemon->conf;
+    if (err == ERR_OK && conf->control_socket[0] != '\0') {
+        err = control_listen(&daemon->control, conf->control_socket, true, &daemon->say);
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    ret_real[0] = '\0';
+    if (conf->network_listen[0] != '\0') {
+        struct address address;
+        err = address_parse(bytes_of_str(conf->network_listen), &address);
+        if (err == ERR_OK) {
+            err = tcp_listen(&daemon->tcp, &address, ret_real, &daemon->say);
+        }
+    }
+    return err != ERR_OK ? err : listen_write(daemon, ret_real);
+}
+
+static enum err daemon_begin(struct daemon *daemon)
+{
+    struct keys keys = {0};
+    char real[ADDRESS_TEXT_MAX] = "";
+    enum err err = keys_load(daemon->options->dir, &keys, &daemon->say);
+    struct lab_id lab = keys.lab;
+    if (err == ERR_OK) {
+        err = choose(daemon);
+    }
+    if (err == ERR_OK) {
+        err = lock_take(daemon->options->dir, &daemon->lock_fd, &daemon->say);
+    }
+    if (err == ERR_OK) {
+        err = store_begin(daemon);
+    }
+    if (err == ERR_OK) {
+        err = node_begin(daemon, &keys);
+    }
+    keys_done(&keys); /* the node has its copies */
+    if (err == ERR_OK) {
+        err = loop_begin(daemon);
+    }
+    if (err == ERR_OK) {
+        err = listen_begin(daemon, real);
+    }
+    if (err == ERR_OK) {
+        char did[DID_SIZE_MAX];
+        did_encode(&lab, did);
+        log_write(LOG_LEVEL_INFO, "ready", "%s, pid %ld, %s%s", did, (long) getpid(),
+                  real[0] == '\0' ? "dialling only" : "listening on ", real);
+    }
+    return err;
+}
+
+/* ---- the end ---- */
+
+static void handle_close(uv_handle_t *handle, void *user)
+{
+    (void) user;
+    if (!uv_is_closing(handle)) {
+        uv_close(handle, NULL);
+    }
+}
+
+/* The node has said goodbye: flush and close. */
+static void daemon_drain(struct daemon *daemon)
+{
+    daemon->stopping = true;
+    notify_send("STOPPING=1");
+    log_write(LOG_LEVEL_INFO, "stopping", "pid %ld", (long) getpid());
+    control_stop(&daemon->control);
+    tcp_stop(&daemon->tcp);
+    uv_close((uv_handle_t *) &daemon->sigterm, NULL);
+    uv_close((uv_handle_t *) &daemon->sigint, NULL);
+    uv_close((uv_handle_t *) &daemon->sighup, NULL);
+    uv_close((uv_handle_t *) &daemon->watchdog, NULL);
+    turn_close(&daemon->turn);
+    uv_unref((uv_handle_t *) &daemon->tcp.sweep); /* they end with what they sweep */
+    uv_unref((uv_handle_t *) &daemon->control.sweep);
+    uv_unref((uv_handle_t *) &daemon->stop_timer);
+    (void) uv_timer_start(&daemon->stop_timer, on_stop_late, STOP_MS_MAX, 0);
+}
+
+static void daemon_loop(struct daemon *daemon)
+{
+    uint64_t watchdog_ms = notify_watchdog_ms();
+    if (watchdog_ms > 0) {
+        (void) uv_timer_start(&daemon->watchdog, on_watchdog, watchdog_ms, watchdog_ms);
+    }
+    notify_send("READY=1");
+    while (!daemon->turn.stopped && uv_run(&daemon->loop, UV_RUN_ONCE) != 0) {
+    }
+    daemon_drain(daemon);
+    (void) uv_run(&daemon->loop, UV_RUN_DEFAULT);
+}
+
+static void daemon_free(struct daemon *daemon)
+{
+    bool busy = false;
+    if (daemon->loop_open) {
+        uv_walk(&daemon->loop, handle_close, NULL);
+        (void) uv_run(&daemon->loop, UV_RUN_NOWAIT);
+        tcp_done(&daemon->tcp);
+        turn_done(&daemon->turn);
+        (void) uv_loop_close(
+            &daemon->loop); /* busy when a look-up hangs: the process ends anyway */
+    }
+    node_free(daemon->node);
+    store_close(daemon->store);
+    char path[PATH_MAX];
+    if (daemon->lock_fd >= 0 && path_of(daemon, LISTEN_FILE, path) == ERR_OK) {
+        (void) unlink(path);
+    }
+    lock_release(daemon->lock_fd);
+    if (!busy) { /* a look-up that hangs still uses the loop: the process ends anyway */
+        free(daemon);
+    }
+}
+
+enum err daemon_run(const struct daemon_options *options)
+{
+    struct daemon *daemon = calloc(1, sizeof *daemon);
+    if (daemon == NULL) {
+        return ERR_NOMEM;
+    }
+    daemon->options = options;
+    daemon->lock_fd = -1;
+    enum err err = sodium_init() < 0 ? ERR_INTERNAL : daemon_begin(daemon);
+    if (err == ERR_OK) {
+        daemon_loop(daemon);
+    } else {
+        log_write(LOG_LEVEL_ERROR, err_code(err), "%s",
+                  daemon->say.text[0] == '\0' ? err_text(err) : daemon->say.text);
+        if (daemon->loop_open) {
+            control_stop(&daemon->control);
+            tcp_stop(&daemon->tcp);
+        }
+    }
+    daemon_free(daemon);
+    return err;
+}
