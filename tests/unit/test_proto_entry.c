@@ -105,7 +105,8 @@ static void an_entry_is_read_back(void **state)
     assert_int_equal(again.rev, 300);
     struct entry peeked;
     assert_err(entry_peek(copy, &peeked), ERR_OK);
-    assert_memory_equal(&peeked, &again, sizeof again);
+    assert_int_equal(peeked.rev, 300);
+    assert_true(bytes_equal(peeked.body, entry.body));
     kit_free(copy);
 }
 
