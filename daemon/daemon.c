@@ -74,6 +74,16 @@ void daemon_shares(unsigned fds_max, unsigned links_wanted, unsigned *ret_links,
 
 /* ---- what the turn asks for ---- */
 
+/* The text of a LOG effect, with or without its closing NUL. */
+static struct bytes line_of(const struct buf *text)
+{
+    struct bytes line = text == NULL ? (struct bytes){0} : buf_bytes(text);
+    while (line.size > 0 && line.data[line.size - 1] == '\0') {
+        line.size--;
+    }
+    return line;
+}
+
 static void on_perform(void *user, struct effect *effect)
 {
     struct daemon *daemon = user;
@@ -96,7 +106,7 @@ static void on_perform(void *user, struct effect *effect)
         control_close(&daemon->control, effect->client);
         break;
     case EFFECT_LOG:
-        log_line(effect->level, bytes == NULL ? (struct bytes){0} : buf_bytes(bytes));
+        log_line(effect->level, line_of(bytes));
         break;
     }
     buf_free(bytes);
