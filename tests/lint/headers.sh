@@ -9,5 +9,5 @@ while read -r header; do
             -fsyntax-only -include "$header" -x c /dev/null ||
             { echo "$header: does not compile alone with $compiler"; status=1; }
     done
-done < <(find . \( -name .git -o -name 'build*' \) -prune -o -name '*.h' -print | sort)
+done < <(find . -type d \( -name .git -o -name 'build*' \) -prune -o -name '*.h' -print | sort)
 exit $status

@@ -16,7 +16,8 @@ LEXEME = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])
 def files(tree, *endings):
     """(path from the tree's top, text) of every file with one of the endings, in order."""
     for folder, folders, names in os.walk(tree):
-        folders[:] = sorted(name for name in folders if name not in SKIPPED)
+        folders[:] = sorted(
+            name for name in folders if name not in SKIPPED and not name.startswith("build-"))
         for name in sorted(names):
             if name.endswith(endings):
                 path = os.path.join(folder, name)
