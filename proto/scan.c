@@ -138,14 +138,14 @@ static enum err token_read_long(const uint8_t *at, size_t left, struct token *re
 }
 
 /* ERR_MORE when the head is cut, ERR_MALFORMED for ext and 0xc1. */
-static inline enum err token_read(const uint8_t *at, size_t left, struct token *ret_token)
+static inline enum err token_read(struct bytes bytes, size_t at, struct token *ret_token)
 {
-    if (left == 0) {
+    if (at >= bytes.size) {
         return ERR_MORE;
     }
-    uint8_t lead = at[0];
+    uint8_t lead = bytes.data[at];
     if (lead >= 0xc0 && lead < 0xe0) {
-        return token_read_long(at, left, ret_token);
+        return token_read_long(bytes.data + at, bytes.size - at, ret_token);
     }
     *ret_token = (struct token){.minimal = true, .head_size = 1};
     if (lead >= 0xe0) {
@@ -210,7 +210,7 @@ walk(struct bytes bytes, struct scan_limits limits, bool strict, size_t *ret_siz
     size_t at = 0;
     while (owed > 0) {
         struct token token;
-        enum err err = token_read(bytes.data + at, bytes.size - at, &token);
+        enum err err = token_read(bytes, at, &token);
         if (err != ERR_OK) {
             return strict ? ERR_CANONICAL : err;
         }
@@ -280,8 +280,7 @@ enum err scan_next(struct bytes bytes, size_t *at, struct scan_item *ret_item)
         [TOKEN_ARRAY] = SCAN_ARRAY, [TOKEN_MAP] = SCAN_MAP,
     };
     struct token token;
-    if (*at > bytes.size || token_read(bytes.data + *at, bytes.size - *at, &token) != ERR_OK ||
-        token.kind == TOKEN_FLOAT) {
+    if (token_read(bytes, *at, &token) != ERR_OK || token.kind == TOKEN_FLOAT) {
         return ERR_CANONICAL;
     }
     size_t next = *at + token.head_size;
@@ -306,8 +305,7 @@ enum err scan_skip(struct bytes bytes, size_t *at)
     uint64_t owed = 1;
     while (owed > 0) {
         struct token token;
-        if (next > bytes.size ||
-            token_read(bytes.data + next, bytes.size - next, &token) != ERR_OK) {
+        if (token_read(bytes, next, &token) != ERR_OK) {
             return ERR_CANONICAL;
         }
         next += token.head_size;

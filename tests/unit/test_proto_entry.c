@@ -23,8 +23,8 @@ static void slugs_are_short_plain_and_start_well(void **state)
                                        "a-",
                                        "a--b",
                                        "2024-site-en-blanc",
-                                       "a234567890123456789012345678901234567890123456789012345678"
-                                       "901234"};
+                                       ("a234567890123456789012345678901234567890123456789012345678"
+                                        "901234")};
     static const char *const bad[] = {"",
                                       "-",
                                       "-a",
@@ -40,8 +40,8 @@ static void slugs_are_short_plain_and_start_well(void **state)
                                       "a{",
                                       "a:",
                                       "a!",
-                                      "a2345678901234567890123456789012345678901234567890123456789"
-                                      "01234x"};
+                                      ("a2345678901234567890123456789012345678901234567890123456789"
+                                       "01234x")};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         assert_true(slug_valid(bytes_of_str(good[i])));
     }
