@@ -262,7 +262,7 @@ static enum err type_get(struct bytes bytes, size_t *at, enum msg_type *ret_type
     if (err != ERR_OK) {
         return err;
     }
-    if (type.kind != SCAN_UINT || type.value >= ROW_COUNT || rows[type.value].item_count == 0 ||
+    if (type.kind != SCAN_UINT || type.value >= ROW_COUNT ||
         rows[type.value].item_count != array.value) {
         return ERR_MALFORMED;
     }

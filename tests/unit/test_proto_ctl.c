@@ -300,15 +300,18 @@ static void what_is_no_msgpack_rpc_is_malformed(void **state)
     expect_malformed(BYTES(0x80), 0);
     expect_malformed(BYTES(0x90), 0);
     expect_malformed(BYTES(0x92, 0, 5), 0);
-    expect_malformed(BYTES(0x93, 0, 5, 0xa1), 0);                    /* cut */
-    expect_malformed(BYTES(0x93, 0, 5, 0xa1, 'x'), 5);               /* params missing */
-    expect_malformed(BYTES(0x95, 0, 5, 0xa1, 'x', 0x90, 0x90), 5);   /* one too many */
-    expect_malformed(BYTES(0x94, 0, 5, 0xa1, 'x', 0x90, 0x90), 0);   /* a byte behind it */
-    expect_malformed(BYTES(0x94, 3, 5, 0xa1, 'x', 0x90), 0);         /* type 3 */
-    expect_malformed(BYTES(0x94, 0xff, 5, 0xa1, 'x', 0x90), 0);      /* type -1 */
-    expect_malformed(BYTES(0x94, 0xa0, 5, 0xa1, 'x', 0x90), 0);      /* type "" */
-    expect_malformed(BYTES(0x94, 0, 0xff, 0xa1, 'x', 0x90), 0);      /* id -1 */
-    expect_malformed(BYTES(0x94, 0, 0xa1, '1', 0xa1, 'x', 0x90), 0); /* id "1" */
+    expect_malformed(BYTES(0x93, 0, 5, 0xa1), 0);                  /* cut */
+    expect_malformed(BYTES(0x93, 0, 5, 0xa1, 'x'), 5);             /* params missing */
+    expect_malformed(BYTES(0x95, 0, 5, 0xa1, 'x', 0x90, 0x90), 5); /* one too many */
+    expect_malformed(BYTES(0x94, 0, 5, 0xa1, 'x', 0x90, 0x90), 0); /* a byte behind it */
+    expect_malformed(BYTES(0x94, 3, 5, 0xa1, 'x', 0x90), 0);       /* type 3 */
+    expect_malformed(BYTES(0x94, 0xff, 5, 0xa1, 'x', 0x90), 0);    /* type -1 */
+    expect_malformed(BYTES(0x94, 0xa0, 5, 0xa1, 'x', 0x90), 0);    /* type "" */
+    expect_malformed(BYTES(0x94, 0xc2, 5, 0xa1, 'x', 0x90), 0);
+    expect_malformed(BYTES(0x94, 0xc0, 5, 0xa1, 'x', 0x90), 0);
+    expect_malformed(BYTES(0x94, 0xca, 0, 0, 0, 0, 5, 0xa1, 'x', 0x90), 0); /* type 0.0 */
+    expect_malformed(BYTES(0x94, 0, 0xff, 0xa1, 'x', 0x90), 0);             /* id -1 */
+    expect_malformed(BYTES(0x94, 0, 0xa1, '1', 0xa1, 'x', 0x90), 0);        /* id "1" */
     expect_malformed(BYTES(0x94, 0, 0xcf, 0, 0, 0, 1, 0, 0, 0, 0, 0xa1, 'x', 0x90), 0); /* 2^32 */
     expect_malformed(BYTES(0x94, 0, 5, 0xa0, 0x90), 5);                  /* method "" */
     expect_malformed(BYTES(0x94, 0, 5, 7, 0x90), 5);                     /* method 7 */
@@ -374,9 +377,9 @@ static void nothing_over_the_limits_reaches_msgpack_c(void **state)
     expect_malformed(BYTES_OF_ARRAY(nested), 0);
     uint8_t *large = calloc(1, CTL_MSG_SIZE_MAX + 1);
     assert_non_null(large);
-    static const uint8_t head[] = {0x93, 2, 0xa1, 'x', 0xc6};
+    static const uint8_t head[] = {0x93, 2, 0xa1, 'x', 0x91, 0x81, 0xa1, 'a', 0xc6};
     memcpy(large, head, sizeof head);
-    be32_put(large + 5, CTL_MSG_SIZE_MAX - 8);
+    be32_put(large + 9, CTL_MSG_SIZE_MAX - 12); /* well-formed, but one byte too long */
     expect_malformed(bytes_of(large, CTL_MSG_SIZE_MAX + 1), 0);
     free(large);
 }

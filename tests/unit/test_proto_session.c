@@ -6,6 +6,7 @@
  */
 #include "proto/session.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
+#include "base/defer.h"
 #include "base/limits.h"
 #include "proto/noise.h"
 
@@ -417,6 +419,40 @@ static void more_than_one_mebibyte_waiting_is_refused_and_harms_nothing(void **s
     link_done(&link);
 }
 
+static size_t heap_size(void)
+{
+    struct mallinfo2 heap = mallinfo2();
+    return heap.uordblks + heap.hblkhd;
+}
+
+/* As TCP has it: a part of the next frame is always there already. (Under a sanitizer the heap
+ * counts nothing, and this only checks the messages.) */
+static void a_stream_without_a_pause_between_frames_takes_bounded_memory(void **state)
+{
+    (void) state;
+    struct link link = link_made();
+    static uint8_t text[50000];
+    size_t before = heap_size();
+    defer(buf_done) struct buf wire = {0};
+    for (unsigned i = 0; i < 400; i++) {
+        assert_int_equal(session_send(link.dialler, BYTES_OF_ARRAY(text)), ERR_OK);
+        struct buf *frame = session_take(link.dialler);
+        buf_put(&wire, buf_bytes(frame));
+        buf_free(frame);
+        size_t fed = wire.size - 1000;
+        assert_int_equal(session_feed(link.responder, bytes_of(wire.data, fed)), ERR_OK);
+        buf_shift(&wire, fed);
+        struct bytes message = {0};
+        if (i > 0) {
+            assert_int_equal(session_next(link.responder, &message), ERR_OK);
+            assert_int_equal(message.size, sizeof text);
+        }
+        expect_more(link.responder);
+    }
+    assert_true(heap_size() < before + 1024 * 1024);
+    link_done(&link);
+}
+
 /* ---- altered, replayed, reordered ---- */
 
 /* Feeds altered bytes and wants no word of them accepted behind the alteration. */
@@ -755,6 +791,7 @@ int main(void)
         cmocka_unit_test(a_stream_fed_in_parts_of_every_size_gives_the_same_messages),
         cmocka_unit_test(messages_that_pile_up_come_out_whole_and_in_order),
         cmocka_unit_test(more_than_one_mebibyte_waiting_is_refused_and_harms_nothing),
+        cmocka_unit_test(a_stream_without_a_pause_between_frames_takes_bounded_memory),
         cmocka_unit_test(every_flipped_bit_of_a_recorded_exchange_ends_it),
         cmocka_unit_test(a_flipped_bit_in_the_first_messages_leaves_both_sides_unready),
         cmocka_unit_test(a_replayed_frame_is_refused),
