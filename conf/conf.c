@@ -238,6 +238,10 @@ static char *read_line(char *into, int size, void *stream)
         fail(parse, "not a line of text", "", "write the line anew");
         return NULL;
     }
+    if (start[0] == '[' && memchr(start, ']', line_size) == NULL) {
+        fail(parse, "not a setting", "", "write [section]");
+        return NULL; /* inih would tell only at the end, after complaints about what follows */
+    }
     memcpy(into, start, line_size);
     into[line_size] = '\n';
     into[line_size + 1] = '\0';

@@ -2,7 +2,7 @@
 /*
  * daemon/daemon.h: one running daemon: what stands in which order, and what ends it.
  *
- *     keys -> conf -> roles -> lock -> store -> node -> loop, sockets -> READY … SIGTERM -> STOPPING
+ *     keys -> conf -> roles -> lock -> store -> node -> loop, sockets -> READY … SIGTERM -> end
  */
 #ifndef ESSAIM_DAEMON_DAEMON_H
 #define ESSAIM_DAEMON_DAEMON_H
