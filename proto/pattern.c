@@ -196,7 +196,7 @@ bool pattern_email_personal(struct bytes text)
         "ville",     "communication", NULL};
     struct bytes local = before(text, '@');
     struct bytes first = before(local, '.');
-    if (first.size < 2 || first.size + 2 >= local.size || first.size == text.size) {
+    if (first.size < 2 || first.size + 2 >= local.size || local.size == text.size) {
         return false;
     }
     struct bytes last = tail(local, first.size + 1);
