@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/*
+ * cli/cmd.h: the one table of commands. Help, aliases, allowed options and the words that the man
+ * page and the completions must have all come from it.
+ */
+#ifndef ESSAIM_CLI_CMD_H
+#define ESSAIM_CLI_CMD_H
+
+#include "cli/flaw.h"
+#include "cli/lang.h"
+#include "cli/opts.h"
+#include "cli/out.h"
+#include "cli/rpc.h"
+#include "cli/voice.h"
+
+/* name, French aliases between spaces, least role (NULL: no daemon is asked), own options,
+ * operands least and most, synopsis, help msgid */
+/* clang-format off */
+#define CMD_TABLE(X) \
+    X(init, "initialiser", NULL, OPT_BIT(name) | OPT_BIT(listen), 1, 1, \
+      N_("DIR --name NAME [--listen HOST:PORT]"), \
+      N_("make a lab: its keys and settings in DIR; prints its id")) \
+    X(id, "qui", "reader", 0, 0, 0, "", N_("this lab's id (did:key)")) \
+    X(publish, "publier", "agent", OPT_BIT(if_rev), 1, 100000, N_("[--if-rev N] FILE…|-"), \
+      N_("create or update entries from YAML, JSON or NDJSON")) \
+    X(withdraw, "retirer", "agent", OPT_BIT(reason), 1, 100000, N_("SLUG… [--reason TEXT]"), \
+      N_("withdraw entries of this lab everywhere")) \
+    X(list, "lister", "reader", OPT_BIT(lab) | OPT_BIT(kind) | OPT_BIT(mine), 0, 0, \
+      N_("[--lab LAB] [--kind KIND] [--mine]"), N_("the entries held here, of all labs")) \
+    X(show, "voir", "reader", 0, 1, 1, N_("[LAB/]SLUG"), N_("one entry, whole")) \
+    X(status, "état etat", "reader", 0, 0, 0, "", \
+      N_("what this daemon holds, and its links with others")) \
+    X(peers, "pairs", "reader", OPT_BIT(alias), 0, 2, \
+      N_("[list] | add LAB[@HOST:PORT] [--alias ALIAS] | remove LAB"), \
+      N_("the labs this one exchanges with")) \
+    X(sync, "synchroniser", "reader", OPT_BIT(wait), 0, 0, N_("[--wait N] [--timeout SECONDS]"), \
+      N_("wait until peers hold this lab's newest entries")) \
+    X(watch, "suivre", "reader", 0, 0, 0, N_("[--limit N] [--timeout SECONDS]"), \
+      N_("changes as they become visible here")) \
+    X(verify, "vérifier verifier", "reader", 0, 0, 0, "", \
+      N_("check every signature, hash and history on disk")) \
+    X(version, "", NULL, 0, 0, 0, "", N_("the version of this program")) \
+    X(help, "aide", NULL, 0, 0, 1, N_("[COMMAND | scripting]"), N_("help, in short or about one command"))
+/* clang-format on */
+
+struct cli {
+    struct opts opts;
+    char lang[LANG_SIZE_MAX]; /* wanted for texts */
+    const char *dir;          /* NULL: neither --dir nor ESSAIM_DIR */
+    struct out out;
+    struct voice voice;
+    struct rpc rpc;
+    struct flaw flaw; /* filled by whoever fails */
+    bool said;        /* and said already */
+};
+
+/* A command prints its answer on stdout and returns; what it says on stderr goes through
+ * cli->voice, but its own failure, cli->flaw, is said by main. */
+typedef enum err cmd_run_fn(struct cli *cli);
+
+struct cmd {
+    const char *name, *aliases, *role;
+    uint32_t own;
+    int operands_min, operands_max;
+    const char *synopsis, *help;
+    cmd_run_fn *run;
+};
+extern const struct cmd cmds[];
+extern const unsigned cmd_count;
+
+/* By name or alias; NULL. */
+const struct cmd *cmd_find(const char *word);
+
+/* clang-format off */
+#define CMD_DECLARE(name, ...) enum err cmd_##name(struct cli *cli);
+CMD_TABLE(CMD_DECLARE)
+#undef CMD_DECLARE
+/* clang-format on */
+
+/* Opens cli->rpc; ERR_USAGE without a directory. */
+MUST_USE enum err cmd_connect(struct cli *cli);
+/* Asks before something that cannot be undone: yes with --yes or without a terminal to ask on. */
+bool cmd_confirm(struct cli *cli, const char *question);
+/* The line "essaim publish [--if-rev N] FILE…|-". */
+void cmd_usage(const struct cmd *cmd, struct buf *into);
+
+#endif
