@@ -121,6 +121,9 @@ enum err change_settle(struct change_list *list, struct buf *dropped)
 
 struct planning {
     struct plan *plan;
+    struct digests held; /* as stored */
+    struct hash root;    /* of the held head */
+    bool fresh;          /* no head yet */
     struct cursor slugs;
     uint32_t id;
     struct buf old_pairs, new_pairs;
@@ -237,25 +240,46 @@ static enum err plan_bucket(struct planning *planning, const struct change *item
 }
 
 /* What is held now: digests, count, bytes. */
-static enum err plan_begin(struct txn *txn, uint32_t id, struct plan *plan)
+static enum err plan_begin(struct txn *txn, struct planning *planning)
 {
     struct held_head held;
-    enum err err = catalogue_head(txn, id, &held);
-    if (err == ERR_NOT_FOUND) {
-        digests_init(&plan->digests);
-        return ERR_OK;
+    struct plan *plan = planning->plan;
+    enum err err = catalogue_head(txn, planning->id, &held);
+    planning->fresh = err == ERR_NOT_FOUND;
+    if (planning->fresh) {
+        digests_init(&planning->held);
+        err = ERR_OK;
+    } else if (err == ERR_OK) {
+        plan->count = held.head.count;
+        plan->bytes = held.head.bytes;
+        planning->root = held.head.root;
+        err = rows_digests(txn, planning->id, &planning->held);
     }
-    if (err == ERR_OK) {
-        err = rows_digests(txn, id, &plan->digests);
+    plan->digests = planning->held;
+    return err == ERR_OK ? cursor_open(txn, TABLE_SLUGS, &planning->slugs) : err;
+}
+
+/* Both roots at once, the held and the new one: where nothing changed they share the work. */
+static enum err plan_end(struct planning *planning)
+{
+    struct digests old = planning->held, new = planning->plan->digests;
+    for (size_t count = BUCKET_COUNT / 2; count > 0; count /= 2) {
+        for (size_t i = 0; i < count; i++) {
+            const struct hash *left = &new.buckets[2 * i], *right = &new.buckets[2 * i + 1];
+            const struct hash *old_left = &old.buckets[2 * i], *old_right = old_left + 1;
+            struct hash node =
+                hash_of_two(TAG_NODE, BYTES_OF_ARRAY(left->bytes), BYTES_OF_ARRAY(right->bytes));
+            bool same = memcmp(left, old_left, sizeof *left) == 0 &&
+                        memcmp(right, old_right, sizeof *right) == 0;
+            old.buckets[i] = same ? node
+                                  : hash_of_two(TAG_NODE, BYTES_OF_ARRAY(old_left->bytes),
+                                                BYTES_OF_ARRAY(old_right->bytes));
+            new.buckets[i] = node;
+        }
     }
-    if (err != ERR_OK) {
-        return err;
-    }
-    plan->root = digests_root(&plan->digests);
-    plan->count = held.head.count;
-    plan->bytes = held.head.bytes;
-    bool same = memcmp(plan->root.bytes, held.head.root.bytes, HASH_SIZE) == 0;
-    return same ? ERR_OK : ERR_CORRUPT;
+    planning->plan->root = new.buckets[0];
+    bool held = memcmp(old.buckets[0].bytes, planning->root.bytes, HASH_SIZE) == 0;
+    return planning->fresh || held ? ERR_OK : ERR_CORRUPT;
 }
 
 enum err catalogue_plan(struct txn *txn, uint32_t id, const struct change_list *list,
@@ -263,10 +287,7 @@ enum err catalogue_plan(struct txn *txn, uint32_t id, const struct change_list *
 {
     struct plan plan = {0};
     defer(planning_done) struct planning planning = {.plan = &plan, .id = id};
-    enum err err = plan_begin(txn, id, &plan);
-    if (err == ERR_OK) {
-        err = cursor_open(txn, TABLE_SLUGS, &planning.slugs);
-    }
+    enum err err = plan_begin(txn, &planning);
     for (size_t i = 0; i < list->count && err == ERR_OK;) {
         size_t end = i + 1;
         while (end < list->count &&
@@ -277,12 +298,13 @@ enum err catalogue_plan(struct txn *txn, uint32_t id, const struct change_list *
         err = plan_bucket(&planning, &list->items[i], end - i);
         i = end;
     }
-    if (err != ERR_OK) {
-        return err;
+    if (err == ERR_OK) {
+        err = plan_end(&planning);
     }
-    plan.root = digests_root(&plan.digests);
-    *ret_plan = plan;
-    return ERR_OK;
+    if (err == ERR_OK) {
+        *ret_plan = plan;
+    }
+    return err;
 }
 
 /* ---- applying ---- */

@@ -5,10 +5,16 @@
  * Three phases: bodies in seq order; catalogues by id; lab records by id. What is damaged becomes a
  * problem of the page and the walk goes on behind it; only errors that are no damage (I/O, memory)
  * end it. A body must be visible and match its leaf, or be staged, or wait in the trash: so a bit
- * that flips anywhere in an entry is seen, be it in its slug.
+ * that flips anywhere in an entry is seen, be it in its slug. What matches its leaf is what was
+ * checked when it came, and needs no further parsing; the leaf itself is covered by the signed
+ * root.
+ *
+ * That every slug has its body follows from numbers: as many visible bodies as slugs. When they
+ * differ (something is lost, or the store was written to between the pages) phase 2 looks each
+ * one up.
  *
  * `at`: phase u8 ‖ bodies checked u56 ‖ next seq, last catalogue id, or first 8 bytes of the last
- * lab.
+ * lab ‖ visible bodies u64, in phase 2 whether to look each one up.
  */
 #include "store/scrub.h"
 
@@ -29,7 +35,8 @@ struct scrub {
     struct scrub_page *page;
     struct cursor bodies, slugs, trash, revs;
     struct buf pairs;
-    uint32_t id; /* the catalogue, phase 2 */
+    uint32_t id;      /* the catalogue, phase 2 */
+    uint64_t visible; /* bodies; in phase 2 whether to look each one up */
     struct held_head held;
     struct digests digests;
 };
@@ -104,10 +111,10 @@ static enum err body_check(struct scrub *scrub, const struct row *row)
         problem(scrub, 0, NULL, "a row of the bodies table is malformed");
         return ERR_OK;
     }
-    bool canonical = entry_decode(bytes, &entry) == ERR_OK;
+    bool readable = entry_peek(bytes, &entry) == ERR_OK;
     struct slug_hash slug_hash = {0};
     enum err err = ERR_NOT_FOUND;
-    if (canonical) {
+    if (readable) {
         uint8_t key[SLUG_KEY_SIZE];
         slug_hash = hash_slug(entry.slug);
         err = cursor_at(&scrub->slugs, rows_slug(key, owner, &slug_hash), &value);
@@ -117,6 +124,7 @@ static enum err body_check(struct scrub *scrub, const struct row *row)
     }
     if (err == ERR_OK && slug_row.seq == be64_get(row->key.data)) {
         struct hash leaf = entry_leaf(bytes);
+        scrub->visible++;
         if (slug_row.size != bytes.size || slug_row.rev != entry.rev ||
             !hash_equal(&leaf, &slug_row.leaf)) {
             problem(scrub, owner, &slug_hash, "the entry does not match its leaf");
@@ -130,8 +138,8 @@ static enum err body_check(struct scrub *scrub, const struct row *row)
     if (err != ERR_OK || excused) {
         return err;
     }
-    problem(scrub, owner, canonical ? &slug_hash : NULL,
-            canonical ? "nothing points to this stored entry" : "a stored entry is not canonical");
+    problem(scrub, owner, readable ? &slug_hash : NULL,
+            readable ? "nothing points to this stored entry" : "a stored entry is malformed");
     return ERR_OK;
 }
 
@@ -152,10 +160,15 @@ static enum err bodies_check(struct scrub *scrub, size_t count, uint64_t *seq, b
         err = cursor_next(&scrub->bodies, &row);
     }
     *ret_over = err != ERR_OK;
-    if (err == ERR_NOT_FOUND) {
-        return ERR_OK;
+    if (err != ERR_OK && err != ERR_NOT_FOUND) {
+        return damaged(scrub, err, "the bodies table is damaged");
     }
-    return damaged(scrub, err, "the bodies table is damaged");
+    if (err == ERR_NOT_FOUND) {
+        uint64_t slugs = 0;
+        err = txn_rows(scrub->txn, TABLE_SLUGS, &slugs);
+        scrub->visible = scrub->visible != slugs;
+    }
+    return err;
 }
 
 /* ---- phase 2: catalogues ---- */
@@ -310,9 +323,10 @@ static enum err rev_check(struct scrub *scrub, const struct row *row)
         problem(scrub, scrub->id, &slug_hash, "the order of revisions does not match the entries");
         return ERR_OK;
     }
-    if (err == ERR_OK) {
-        err = cursor_at(&scrub->bodies, row->value, &value);
+    if (err != ERR_OK || scrub->visible == 0) {
+        return err;
     }
+    err = cursor_at(&scrub->bodies, row->value, &value);
     if (err == ERR_OK) {
         err = rows_body(value, &owner, &entry);
     }
@@ -466,7 +480,8 @@ enum err scrub_step(struct txn *txn, uint8_t at[SCRUB_AT_SIZE], size_t count,
 {
     must(count > 0);
     struct scrub_page page = {0};
-    defer(scrub_done) struct scrub scrub = {.txn = txn, .page = &page};
+    defer(scrub_done) struct scrub scrub = {
+        .txn = txn, .page = &page, .visible = be64_get(at + 16)};
     uint64_t checked = be64_get(at) & (UINT64_MAX >> 8);
     uint64_t position = be64_get(at + 8);
     unsigned phase = at[0] < PHASE_COUNT ? at[0] : PHASE_COUNT;
@@ -489,6 +504,7 @@ enum err scrub_step(struct txn *txn, uint8_t at[SCRUB_AT_SIZE], size_t count,
     be64_put(at, page.checked);
     at[0] = (uint8_t) phase;
     be64_put(at + 8, position);
+    be64_put(at + 16, scrub.visible);
     page.done = phase == PHASE_COUNT;
     *ret_page = page;
     return ERR_OK;

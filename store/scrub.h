@@ -3,7 +3,8 @@
  * store/scrub.h: `essaim verify`: every signature, leaf, root and history on disk, in pages.
  *
  * Phase 1 walks `bodies` in seq order (sequential reads): visible bodies must match their slugs row
- * and leaf and be canonical entries; phase 2 checks, per catalogue: lab record signature, head
+ * and leaf (they were checked to be canonical when they came); others must be staged or trash. Phase
+ * 3 checks all lab records, phase 2 checks, per catalogue: lab record signature, head
  * signature, the chain of head hashes from head 1 to the head's history, digests and root
  * recomputed from `slugs`, count and bytes, and that revs and slugs agree.
  */
@@ -13,7 +14,7 @@
 #include "store/catalogue.h"
 #include "store/ledger.h"
 
-#define SCRUB_AT_SIZE 16
+#define SCRUB_AT_SIZE 24
 
 struct scrub_problem {
     uint32_t catalogue; /* 0 = unknown */

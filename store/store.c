@@ -414,7 +414,8 @@ enum err store_room(struct store *store)
     if (err != ERR_OK) {
         return err;
     }
-    if (store->room == ERR_OK && store->room_calls > 0 &&
+    bool doubt = atomic_exchange(&store->room_doubt, false);
+    if (!doubt && store->room == ERR_OK && store->room_calls > 0 &&
         (pages - store->room_pages) * page_size < ROOM_GROWTH_SIZE) {
         store->room_calls--;
         return ERR_OK;

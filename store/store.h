@@ -68,7 +68,8 @@ struct store_space {
 MUST_USE enum err store_space(struct store *store, struct store_space *ret_space);
 /* ERR_FULL when writes must be refused: over STORE_FULL_PERCENT of the map (or of the disk, when
  * that is smaller), or less than STORE_FREE_MIN or 5 % of the disk free. Cheap: looks at the disk
- * once in 64 calls, when the file has grown by some MiB, and as long as the answer is ERR_FULL. */
+ * once in 64 calls, when the file has grown by some MiB, when a write found no room, and as long as
+ * the answer is ERR_FULL. */
 MUST_USE enum err store_room(struct store *store);
 
 /* Transactions: txn.c only. A read transaction ends in the function that began it. At most one

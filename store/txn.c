@@ -66,6 +66,9 @@ enum err txn_spoil(struct txn *txn, enum err err)
     if (txn->err == ERR_OK) {
         txn->err = err;
     }
+    if (err == ERR_FULL) {
+        atomic_store(&txn->store->room_doubt, true);
+    }
     return err;
 }
 
@@ -157,6 +160,9 @@ enum err txn_commit(struct txn *txn)
         err = txn_err(code);
         if (code == EIO && commit_met_the_end(txn->store)) {
             err = ERR_FULL;
+        }
+        if (err == ERR_FULL) {
+            atomic_store(&txn->store->room_doubt, true);
         }
     }
     txn_free(txn);

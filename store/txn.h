@@ -39,6 +39,7 @@ struct store {
     atomic_bool writing;   /* one of them writes */
     /* the last answer of store_room, good for a while */
     enum err room;
+    atomic_bool room_doubt; /* a write found none since */
     unsigned room_calls;
     uint64_t room_pages;
     /* how far catalogue_chores has looked through `gone` in this round */

@@ -265,6 +265,67 @@ HELP struct head help_publish(struct scratch *scratch, unsigned first, unsigned 
     return head;
 }
 
+/* The whole of data.mdb, closed store: for flipping bits. */
+HELP void help_file(struct scratch *scratch, struct buf *into)
+{
+    char path[112];
+    snprintf(path, sizeof path, "%s/data.mdb", scratch->path);
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    struct stat stat;
+    assert_int_equal(fstat(fileno(file), &stat), 0);
+    buf_clear(into);
+    uint8_t *at = buf_extend(into, (size_t) stat.st_size);
+    assert_int_equal(fread(at, 1, into->size, file), into->size);
+    fclose(file);
+}
+
+HELP void help_file_put(struct scratch *scratch, struct bytes bytes)
+{
+    char path[112];
+    snprintf(path, sizeof path, "%s/data.mdb", scratch->path);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes.data, 1, bytes.size, file), bytes.size);
+    fclose(file);
+}
+
+HELP void help_close(struct scratch *scratch)
+{
+    store_close(scratch->store);
+    scratch->store = NULL;
+}
+
+HELP uint64_t help_rows(struct scratch *scratch, enum table table)
+{
+    struct txn *txn = help_read(scratch);
+    uint64_t count = 0;
+    ok(txn_rows(txn, table, &count));
+    txn_end(txn);
+    return count;
+}
+
+/* Puts a row as it is, whatever it means. */
+HELP void help_row(struct scratch *scratch, enum table table, struct bytes key, struct bytes value)
+{
+    struct txn *txn = help_write(scratch);
+    ok(txn_put(txn, table, key, value));
+    ok(txn_commit(txn));
+}
+
+/* The signed record of the lab, which the scrub wants. */
+HELP void help_lab(struct scratch *scratch)
+{
+    struct txn *txn = help_write(scratch);
+    struct buf bytes = {0};
+    struct lab_record record;
+    uint64_t arrival;
+    help_record(&scratch->keys, 1, &bytes, &record);
+    ok(lab_put(txn, &record, buf_bytes(&bytes), &scratch->keys.lab, &arrival));
+    ok(txn_commit(txn));
+    buf_done(&bytes);
+}
+
 /* Scrubs all and gives the number of problems. */
 HELP uint64_t help_scrub(struct scratch *scratch, size_t count)
 {

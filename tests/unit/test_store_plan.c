@@ -118,18 +118,6 @@ static void model_step(struct scratch *scratch, uint32_t id, struct model *model
     assert_int_equal(head.bytes, bytes);
 }
 
-static void put_record(struct scratch *scratch)
-{
-    struct txn *txn = help_write(scratch);
-    struct buf record_bytes = {0};
-    struct lab_record record;
-    uint64_t arrival;
-    help_record(&scratch->keys, 1, &record_bytes, &record);
-    ok(lab_put(txn, &record, buf_bytes(&record_bytes), &scratch->keys.lab, &arrival));
-    ok(txn_commit(txn));
-    buf_done(&record_bytes);
-}
-
 static void random_changes_agree_with_a_plain_model(void **state)
 {
     struct scratch *scratch = *state;
@@ -138,7 +126,7 @@ static void random_changes_agree_with_a_plain_model(void **state)
     uint32_t id = 0;
     ok(catalogue_open(txn, &scratch->name, &id));
     ok(txn_commit(txn));
-    put_record(scratch);
+    help_lab(scratch);
     for (unsigned round = 0; round < 150; round++) {
         model_step(scratch, id, model, round);
         if (round % 25 == 24) {
