@@ -10,10 +10,8 @@ check fails or something takes too long. Speaks French on stdout.
 import glob
 import json
 import os
-import selectors
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,8 +19,10 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ENTRIES = os.path.join(HERE, "..", "data", "demo")
-LIMIT_S = 30  # for any one thing to happen
 TOTAL_S = 240  # for the whole story
+os.environ["ESSAIM_BUILD"] = sys.argv[1]
+sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
+import lab as labs_of  # pylint: disable=wrong-import-position
 
 
 class Failure(Exception):
@@ -33,144 +33,44 @@ def say(text=""):
     print(text, flush=True)
 
 
-def free_ports(count):
-    """Ports nobody listens on, all held at once so that they differ."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-class Lab:
-    """One lab: its directory, its daemon, its command line."""
-
-    def __init__(self, build, top, key, name, port):
-        self.build, self.key, self.name = build, key, name
-        self.folder = os.path.join(top, key)
-        self.address = f"127.0.0.1:{port}"
-        self.process = None
-        created = self.essaim(
-            "init", self.folder, "--name", name, "--listen", self.address, place=())
-        self.did = next(word for word in created.split() if word.startswith("did:key:"))
-
-    def essaim(self, *arguments, place=None, stdin=None):
-        """Runs `essaim --dir FOLDER …`; its stdout. What it says on stderr is shown if it fails."""
-        place = ("--dir", self.folder) if place is None else place
-        done = subprocess.run(
-            [os.path.join(self.build, "cli", "essaim"), *place, *arguments],
-            input=stdin, text=True, capture_output=True, timeout=LIMIT_S, check=False)
-        if done.returncode != 0:
-            raise Failure(f"{self.name} : essaim {' '.join(arguments)} : code {done.returncode}\n"
-                          + done.stdout + done.stderr)
-        return done.stdout
-
-    def start(self):
-        """Starts the daemon and waits until it says it is ready."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
-            path = self.folder + ".ready"
-            ready.bind(path)
-            ready.settimeout(LIMIT_S)
-            with open(self.folder + ".log", "ab") as log:
-                self.process = subprocess.Popen(
-                    [os.path.join(self.build, "daemon", "essaimd"), "--dir", self.folder],
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                    env={**os.environ, "NOTIFY_SOCKET": path})
-            try:
-                while b"READY=1" not in ready.recv(4096):
-                    pass
-            except TimeoutError as late:
-                raise Failure(f"{self.name} : le démon n’est pas prêt") from late
-            finally:
-                os.unlink(path)
-
-    def stop(self):
-        """SIGTERM, to this process and no other; it must end cleanly."""
-        process, self.process = self.process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            status = process.wait(LIMIT_S)
-        except subprocess.TimeoutExpired as late:
-            process.kill()
-            process.wait()
-            raise Failure(f"{self.name} : le démon ne s’arrête pas") from late
-        if status != 0:
-            raise Failure(f"{self.name} : le démon a fini avec le code {status}")
-
-    def publish(self, folder, labs):
-        """Publishes the entries of a folder as one batch; how many."""
-        texts = []
-        for path in sorted(glob.glob(os.path.join(ENTRIES, folder))):
-            with open(path, encoding="utf-8") as file:
-                text = file.read()
-            for lab in labs:
-                text = text.replace("{" + lab.key + "}", lab.did)
-            texts.append(text)
-        self.essaim("publish", "-", stdin="\n---\n".join(texts))
-        return len(texts)
-
-    def heads(self):
-        """lab id -> (n, count, root) of every catalogue it holds."""
-        status = json.loads(self.essaim("--json", "status"))
-        return {each["lab"]: (each["n"], each["count"], each["root"])
-                for each in status["catalogues"]}
-
-
-class Watch:
-    """Waits for changes at several labs: one `essaim watch` each."""
-
-    def __init__(self, labs):
-        self.selector = selectors.DefaultSelector()
-        self.processes = []
-        for lab in labs:
-            process = subprocess.Popen(
-                [os.path.join(lab.build, "cli", "essaim"), "--dir", lab.folder, "watch"],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-            self.processes.append(process)
-            self.selector.register(process.stdout, selectors.EVENT_READ)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.selector.close()
-        for process in self.processes:
-            process.terminate()
-            process.wait(LIMIT_S)
-            process.stdout.close()
-
-    def wait(self):
-        """Returns after a change, or after a second at most."""
-        for key, _ in self.selector.select(1):
-            if not os.read(key.fd, 65536):
-                self.selector.unregister(key.fileobj)
+def publish(lab, pattern, labs):
+    """Publishes the files that match, as one batch; how many."""
+    texts = []
+    for path in sorted(glob.glob(os.path.join(ENTRIES, pattern))):
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        for other in labs:
+            text = text.replace("{" + os.path.basename(other.dir) + "}", other.did)
+        texts.append(text)
+    lab.good("publish", "-", stdin="\n---\n".join(texts))
+    return len(texts)
 
 
 def same_everywhere(labs, expected):
-    """Waits until every lab holds the same catalogues with so many entries in all."""
+    """Waits until every lab holds the same heads with so many entries in all, and shows them."""
+
+    def same():
+        heads = labs[0].heads()
+        return (all(lab.heads() == heads for lab in labs[1:])
+                and sum(count for _, count, *_ in heads.values()) == expected)
+
     began = time.monotonic()
-    with Watch(labs) as watch:
-        while True:
-            views = [lab.heads() for lab in labs]
-            held = sum(count for _, count, _ in views[0].values())
-            if all(view == views[0] for view in views) and held == expected:
-                break
-            if time.monotonic() - began > LIMIT_S:
-                raise Failure(f"les catalogues ne se rejoignent pas : {views}")
-            watch.wait()
-    say(f"  Le même catalogue partout ({expected} fiches), "
-        f"{time.monotonic() - began:.1f} s plus tard :")
+    labs_of.until(same, labs, what="le même catalogue partout")
+    say(f"  {time.monotonic() - began:.1f} s plus tard, le même catalogue partout : "
+        f"{expected} fiches.")
     for lab in labs:
-        n, count, root = views[0][lab.did]
-        say(f"    {lab.name:<24} tête n° {n:<3} {count:>3} fiches   racine {root[:16]}…")
+        n, count, _, root, _ = lab.heads()[(lab.id, "public")]
+        say(f"    {lab.name:<18} tête n° {n}  {count:>2} fiches  racine {root.hex()[:24]}…")
 
 
-def link(dialler, listener):
-    """Both sides agree: one dials, the other lets it in."""
-    listener.essaim("peers", "add", dialler.did)
-    dialler.essaim("peers", "add", f"{listener.did}@{listener.address}")
+def verify(lab):
+    report = json.loads(lab.good("--json", "verify"))["items"]
+    if not report or not all(row["ok"] for row in report):
+        raise Failure(f"{lab.name} : verify trouve des dégâts")
+    say(f"  {lab.name} :")
+    for row in report:
+        say(f"    {row['name']:<18} complet jusqu’à la tête n° {row['n']}, "
+            f"signée le {row['issued_at']}")
 
 
 def story(labs):
@@ -179,47 +79,48 @@ def story(labs):
     say("1. Trois laboratoires, trois clés, trois démons.")
     for lab in labs:
         lab.start()
-        say(f"  {lab.name:<24} {lab.did}")
+        lab.keep_address()
+        say(f"    {lab.name:<18} {lab.did}")
     say("\n2. Ils se lient en chaîne : Ti Lab — Région Sud — ministère.")
     say("  Le Ti Lab et le ministère ne se connaissent pas ; la Région Sud relaie.")
-    link(ti, sud)
-    link(ministry, sud)
+    for outer in (ti, ministry):
+        sud.good("peers", "add", outer.did)
+        outer.good("peers", "add", f"{sud.did}@{sud.address}")
     say("\n3. Chacun publie ses fiches, signées, chez lui.")
     total = 0
     for lab in labs:
-        count = lab.publish(f"{lab.key}/*.yaml", labs)
+        count = publish(lab, os.path.basename(lab.dir) + "/*.yaml", labs)
         total += count
-        say(f"  {lab.name:<24} {count} fiches")
+        say(f"    {lab.name:<18} {count} fiches")
     same_everywhere(labs, total)
-    say("\n4. Le ministère s’absente (son démon s’arrête). La vie continue.")
-    ministry.stop()
-    total += ti.publish("pendant/ti-lab.yaml", labs)
-    say("  Le Ti Lab répond au défi citoyen ;")
-    total += sud.publish("pendant/region-sud.yaml", labs)
+    say("\n4. Le ministère s’absente : son démon s’arrête. La vie continue.")
+    if ministry.stop() != 0:
+        raise Failure("le démon du ministère ne finit pas bien")
+    total += publish(ti, "pendant/ti-lab.yaml", labs)
+    say("  Le Ti Lab répond au défi des habitants ;")
+    total += publish(sud, "pendant/region-sud.yaml", labs)
     say("  la Région Sud adopte le site « en blanc » du Ti Lab.")
     same_everywhere([ti, sud], total)
     say("\n5. Le ministère revient, et rattrape ce qu’il a manqué.")
     ministry.start()
     same_everywhere(labs, total)
-    ministry.essaim("sync", "--wait", "1", "--timeout", str(LIMIT_S))
+    for lab in labs:
+        lab.good("sync", "--wait", "1", "--timeout", "20")
     say("\n6. Chacun vérifie tout ce qu’il tient : signatures, empreintes, racines, histoire.")
     for lab in labs:
-        report = lab.essaim("verify").strip().splitlines()
-        say(f"  {lab.name} :")
-        for line in report:
-            say("    " + line)
+        verify(lab)
 
 
 def stay(labs, top):
     """What to try, until Ctrl-C."""
-    program = os.path.relpath(os.path.join(labs[0].build, "cli", "essaim"))
+    program = os.path.relpath(labs_of.ESSAIM)
     say("\nLes trois laboratoires tournent. À essayer dans un autre terminal :\n")
-    say(f"  export ESSAIM_DIR={labs[2].folder}      # être le ministère")
-    for words in ("list", "show ti-lab/site-en-blanc", "list --kind adoption", "status",
+    say(f"  export ESSAIM_DIR={labs[2].dir}   # on est au ministère")
+    for words in ("list", "list --kind adoption", "show ti-lab/site-en-blanc", "status",
                   "peers list", "watch", "verify", "help"):
         say(f"  {program} {words}")
-    say(f"\nLes journaux : {top}/*.log")
-    say("Ctrl-C pour arrêter et tout effacer.")
+    say(f"\nLes journaux des démons : {top}/*.log")
+    say("Ctrl-C arrête et efface tout.")
     os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # Ctrl-C, or a daemon that should not end
     raise Failure("un démon s’est arrêté")
 
@@ -232,42 +133,53 @@ def late(*_):
     raise Failure("l’ensemble a pris trop de temps")
 
 
-def main(build, once):
+def told(work, *arguments):
+    """Runs work; what failed goes to stderr. True when nothing did."""
+    try:
+        work(*arguments)
+        return True
+    except KeyboardInterrupt:
+        say("\nArrêt.")
+        return True
+    except (Failure, labs_of.Failure, labs_of.RpcError, OSError, ValueError, KeyError,
+            subprocess.SubprocessError) as failure:
+        print(f"demo : {failure}", file=sys.stderr)
+        return False
+
+
+def stop(lab):
+    if lab.stop() != 0:
+        raise Failure(f"{lab.name} : le démon ne finit pas bien")
+
+
+def main(once):
     top = tempfile.mkdtemp(prefix="essaim-demo-")
     labs = []
-    status = 0
     signal.signal(signal.SIGTERM, interrupted)
     signal.signal(signal.SIGALRM, late)
-    signal.alarm(TOTAL_S)
-    try:
-        ports = free_ports(3)
-        for (key, name), port in zip((("ti-lab", "Ti Lab"), ("region-sud", "Région Sud"),
-                                      ("ministere", "Lab du ministère")), ports):
-            labs.append(Lab(build, top, key, name, port))
+
+    def tell():
+        signal.alarm(TOTAL_S)
+        for key, name in (("ti-lab", "Ti Lab"), ("region-sud", "Région Sud"),
+                          ("ministere", "Lab du ministère")):
+            labs.append(labs_of.Lab(top, name, folder=key))
         story(labs)
         signal.alarm(0)
         if not once:
             stay(labs, top)
-    except KeyboardInterrupt:
-        say("\nArrêt.")
-    except (Failure, OSError, ValueError, KeyError, subprocess.SubprocessError) as failure:
-        status = 1
-        print(f"demo : {failure}", file=sys.stderr)
+
+    good = told(tell)
     signal.alarm(0)
     for lab in labs:
-        try:
-            lab.stop()
-        except Failure as failure:
-            status = 1
-            print(f"demo : {failure}", file=sys.stderr)
-        if status and os.path.exists(lab.folder + ".log"):
-            with open(lab.folder + ".log", encoding="utf-8", errors="replace") as log:
-                print(f"--- {lab.name}\n" + "".join(log.readlines()[-20:]), file=sys.stderr)
+        good = told(stop, lab) and good
+    if not good:
+        for lab in labs:
+            print(f"--- {lab.name}\n{lab.log_tail()}", file=sys.stderr)
     shutil.rmtree(top, ignore_errors=True)
-    if status == 0:
+    if good:
         say("\nTout s’est passé comme prévu.")
-    return status
+    return 0 if good else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], "--once" in sys.argv[2:]))
+    sys.exit(main("--once" in sys.argv[2:]))
