@@ -13,6 +13,7 @@
 
 #include "cli/text.h"
 #include "cli/value.h"
+#include "cli/words.h"
 #include "proto/pack.h"
 
 void batch_init(struct batch *batch, struct cli *cli)
@@ -186,7 +187,7 @@ static void error_read(const msgpack_object_array *error, struct flaw *flaw)
     flaw->err = err == ERR_OK ? ERR_INTERNAL : err;
     flaw->text = NULL;
     if (message[0] != '\0' && strcmp(message, err_text(flaw->err)) != 0) {
-        flaw_detail(flaw, "%s", _(message));
+        flaw_detail(flaw, "%s", words_of(message));
     }
 }
 

@@ -8,6 +8,7 @@
 #include "cli/escape.h"
 #include "cli/text.h"
 #include "cli/value.h"
+#include "cli/words.h"
 
 /* Bytes to text, seconds to dates, in the places where they are. */
 static void tidy(json_t *status)
@@ -74,9 +75,8 @@ static void links_put(struct buf *into, const json_t *status)
         buf_put_str(into, index == 0 ? _("links        ") : "             ");
         text_put(into, link, named ? "name" : "lab");
         buf_put_str(into, "  ");
-        buf_put_str(into, _(json_string_value(json_object_get(link, "state")) == NULL
-                                ? "?"
-                                : json_string_value(json_object_get(link, "state"))));
+        const char *state = json_string_value(json_object_get(link, "state"));
+        escape_put(into, bytes_of_str(state == NULL ? "?" : words_of(state)), ESCAPE_LINE);
         buf_put_str(into, "  ");
         text_put(into, link, "address");
         buf_put_u8(into, '\n');
@@ -99,7 +99,7 @@ static enum err human_print(struct cli *cli, json_t *status)
     {
         struct flaw flaw = {0};
         const char *text = json_string_value(warning);
-        (void) snprintf(flaw.detail, sizeof flaw.detail, "%s", text == NULL ? "?" : _(text));
+        (void) snprintf(flaw.detail, sizeof flaw.detail, "%s", text == NULL ? "?" : words_of(text));
         flaw.text = N_("the daemon says");
         voice_warn(&cli->voice, &flaw);
     }

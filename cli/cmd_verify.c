@@ -10,6 +10,7 @@
 #include "cli/progress.h"
 #include "cli/text.h"
 #include "cli/value.h"
+#include "cli/words.h"
 #include "proto/pack.h"
 
 static const struct out_column columns[] = {
@@ -125,7 +126,7 @@ static void problems_say(struct verify *verify)
         const char *lab = json_string_value(json_object_get(problem, "lab"));
         (void) flaw_set(&flaw, ERR_CORRUPT, N_("damaged"), NULL);
         (void) snprintf(flaw.file, sizeof flaw.file, "%s", lab == NULL ? "" : lab);
-        flaw_detail(&flaw, "%s", what == NULL ? "?" : what);
+        flaw_detail(&flaw, "%s", what == NULL ? "?" : words_of(what));
         if (!verify->cli->voice.json) {
             voice_flaw(&verify->cli->voice, &flaw);
         }

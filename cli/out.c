@@ -13,6 +13,7 @@
 #include "cli/escape.h"
 #include "cli/text.h"
 #include "cli/value.h"
+#include "cli/words.h"
 
 #define WIDTH_DEFAULT 80
 #define WIDTH_FLEX_MIN 8
@@ -215,7 +216,7 @@ static void cell_put(struct out *out, const json_t *item, const struct out_colum
     struct buf plain = {0};
     const json_t *value = value_at(item, column->path);
     if (out->format == OUT_TABLE && column->word && json_string_length(value) > 0) {
-        buf_put_str(&plain, _(json_string_value(value)));
+        buf_put_str(&plain, words_of(json_string_value(value)));
     } else {
         value_put_text(&plain, value);
     }

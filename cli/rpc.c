@@ -17,6 +17,7 @@
 #include "base/must.h"
 #include "cli/text.h"
 #include "cli/when.h"
+#include "cli/words.h"
 #include "proto/pack.h"
 
 #define READ_SIZE (128u * 1024u)
@@ -235,7 +236,7 @@ static enum err remote_error(const msgpack_object *error, struct flaw *flaw)
         !bytes_equal(text, bytes_of_str(err_text(flaw->err)))) {
         char message[FLAW_DETAIL_MAX];
         (void) snprintf(message, sizeof message, "%.*s", (int) text.size, (const char *) text.data);
-        flaw_detail(flaw, "%s", _(message));
+        flaw_detail(flaw, "%s", words_of(message));
     }
     if (ctl_get_str(error, "field", &field) == ERR_OK) {
         (void) snprintf(flaw->field, sizeof flaw->field, "%.*s", (int) field.size,

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/* cli/words.c: a closed list, so that foreign text never reaches gettext by chance. */
+#include "cli/words.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "cli/text.h"
+
+static const char *const words[] = {
+    /* kinds */
+    N_("adoption"),
+    N_("event"),
+    N_("feedback"),
+    N_("innovation"),
+    N_("lab"),
+    N_("need"),
+    N_("resource"),
+    N_("training"),
+    /* what became of a record, and changes */
+    N_("created"),
+    N_("updated"),
+    N_("unchanged"),
+    N_("refused"),
+    N_("withdrawn"),
+    N_("published"),
+    /* links and peers */
+    N_("handshake"),
+    N_("greeting"),
+    N_("linked"),
+    N_("closing"),
+    N_("dialling"),
+    N_("waiting"),
+    N_("absent"),
+    /* refusals by the daemon */
+    N_("a slug is 1 to 64 of a-z, 0-9 and hyphens, and starts with a letter or digit"),
+    N_("unknown kind"),
+    N_("a record is [slug, kind, body] or [slug, kind, body, rev]"),
+    N_("too many records in one batch"),
+    N_("lab must be a did:key of an Ed25519 key"),
+    N_("an address is HOST:PORT"),
+    N_("an alias is 1 to 64 of a-z, 0-9 and hyphens"),
+    N_("this is the own lab"),
+    N_("too many peers"),
+    N_("no such method"),
+    N_("no lab of that name is known"),
+    N_("not a resume key of this method"),
+    N_("ref is LAB/SLUG or SLUG"),
+    N_("no such entry"),
+    N_("no such lab"),
+    /* what verify finds */
+    N_("a row of the bodies table is malformed"),
+    N_("the entry does not match its leaf"),
+    N_("nothing points to this stored entry"),
+    N_("a stored entry is malformed"),
+    N_("the bodies table is damaged"),
+    N_("the lab's record is missing"),
+    N_("the lab's record is malformed"),
+    N_("the signature of the lab's record does not verify"),
+    N_("the signature of the head does not verify"),
+    N_("the head belongs to a generation that does not stand"),
+    N_("hashes of earlier heads are missing or damaged"),
+    N_("the hashes of earlier heads do not lead to the head"),
+    N_("a bucket of entries does not match its digest"),
+    N_("the entries do not match the signed root"),
+    N_("count or bytes are not those of the head"),
+    N_("the table of entries is damaged"),
+    N_("the order of revisions does not match the entries"),
+    N_("the stored entry is missing"),
+    N_("entries are missing from the order of revisions"),
+    N_("the order of revisions is damaged"),
+    N_("the head is malformed"),
+    N_("the head does not belong to this catalogue"),
+    N_("the digests are malformed"),
+    N_("the table of labs is damaged"),
+    N_("a lab record is malformed or its signature does not verify"),
+    N_("the table of heads is damaged"),
+};
+
+/* Warnings of `status` are tokens. */
+static const struct {
+    const char *token, *text;
+} warnings[] = {
+    {"disk-full", N_("the disk is nearly full: writing is refused until there is room")},
+    {"own-head-unknown",
+     N_("peers hold a newer state of this lab than this directory does: writing is frozen")},
+};
+
+const char *words_of(const char *word)
+{
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(words[i], word) == 0) {
+            return _(words[i]);
+        }
+    }
+    for (size_t i = 0; i < sizeof warnings / sizeof warnings[0]; i++) {
+        if (strcmp(warnings[i].token, word) == 0) {
+            return _(warnings[i].text);
+        }
+    }
+    for (int i = 0; i < ERR_COUNT; i++) {
+        if (strcmp(err_text((enum err) i), word) == 0) {
+            return _(err_text((enum err) i));
+        }
+    }
+    return word;
+}
