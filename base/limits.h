@@ -48,8 +48,8 @@
 
 /* catalogues */
 #define LABS_MAX 1000
-#define QUOTA_ENTRIES 100000
-#define QUOTA_BYTES (256ull * 1024 * 1024)
+#define QUOTA_ENTRIES 250000
+#define QUOTA_BYTES (512ull * 1024 * 1024)
 #define HINT_TTL_S (90ll * 24 * 3600)
 
 /* control socket */
