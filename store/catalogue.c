@@ -420,27 +420,37 @@ enum err retired_put(struct txn *txn, uint32_t id, const struct slug_hash *slug_
 
 /* ---- chores ---- */
 
-static enum err trash_empty(struct txn *txn, size_t *left)
+static enum err trash_empty(struct txn *txn, size_t *left, bool *ret_empty)
 {
     defer(cursor_close) struct cursor trash = {0};
+    static const uint8_t first[1];
+    struct row row;
+    uint8_t seq[SEQ_KEY_SIZE];
     enum err err = cursor_open(txn, TABLE_TRASH, &trash);
-    while (err == ERR_OK && *left > 0) {
-        struct row row;
-        uint8_t first[SEQ_KEY_SIZE] = {0};
+    while (err == ERR_OK) {
         err = cursor_seek(&trash, BYTES_OF_ARRAY(first), &row);
-        if (err != ERR_OK) {
+        if (err != ERR_OK || *left == 0) {
             break;
         }
+        (*left)--;
         if (row.key.size == SEQ_KEY_SIZE) {
-            memcpy(first, row.key.data, SEQ_KEY_SIZE);
-            err = txn_del(txn, TABLE_BODIES, BYTES_OF_ARRAY(first));
+            memcpy(seq, row.key.data, SEQ_KEY_SIZE);
+            err = txn_del(txn, TABLE_BODIES, BYTES_OF_ARRAY(seq));
         }
         if (err == ERR_OK || err == ERR_NOT_FOUND) {
             err = cursor_del(&trash);
         }
-        (*left)--;
     }
+    *ret_empty = err == ERR_NOT_FOUND;
     return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+/* Where the round goes on; a round starts before all keys, also damaged short ones. */
+static struct bytes gone_from(const struct store *store)
+{
+    static const uint8_t first[GONE_KEY_SIZE];
+    bool starts = memcmp(store->gone_at, first, sizeof first) == 0;
+    return bytes_of(store->gone_at, starts ? 1 : GONE_KEY_SIZE);
 }
 
 /* Looks at up to *left rows of `gone` from where the last call stopped; a round ends at the end of
@@ -450,10 +460,9 @@ static enum err hints_expire(struct txn *txn, uint64_t now_s, size_t *left, bool
     struct store *store = txn->store;
     defer(cursor_close) struct cursor gone = {0};
     struct row row;
-    struct bytes from = BYTES_OF_ARRAY(store->gone_at);
     enum err err = cursor_open(txn, TABLE_GONE, &gone);
     if (err == ERR_OK) {
-        err = cursor_seek(&gone, from, &row);
+        err = cursor_seek(&gone, gone_from(store), &row);
     }
     while (err == ERR_OK) {
         bool well = row.key.size == GONE_KEY_SIZE && row.value.size == 8;
@@ -468,7 +477,7 @@ static enum err hints_expire(struct txn *txn, uint64_t now_s, size_t *left, bool
         if (!well || (since < now_s && now_s - since > HINT_TTL_S)) {
             err = cursor_del(&gone);
             if (err == ERR_OK) {
-                err = cursor_seek(&gone, from, &row);
+                err = cursor_seek(&gone, gone_from(store), &row);
             }
         } else {
             err = cursor_next(&gone, &row);
@@ -486,13 +495,13 @@ enum err catalogue_chores(struct txn *txn, uint64_t now_s, size_t count, bool *r
 {
     must(count > 0);
     size_t left = count;
-    bool round_over = false;
-    enum err err = trash_empty(txn, &left);
+    bool trash_empty_now = false, round_over = false;
+    enum err err = trash_empty(txn, &left, &trash_empty_now);
     if (err == ERR_OK) {
         err = hints_expire(txn, now_s, &left, &round_over);
     }
     if (err == ERR_OK) {
-        *ret_left = !round_over;
+        *ret_left = !trash_empty_now || !round_over;
     }
     return err;
 }
