@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/defer.h"
+#include "base/must.h"
 #include "base/utf8.h"
 
 enum type { TYPE_ADDRESS, TYPE_COUNT, TYPE_LEVEL, TYPE_GROUP, TYPE_PATH };
@@ -25,14 +26,19 @@ enum type { TYPE_ADDRESS, TYPE_COUNT, TYPE_LEVEL, TYPE_GROUP, TYPE_PATH };
 struct row {
     const char *section, *key, *preset, *help;
     enum type type;
-    uint64_t least, most;
+    uint64_t preset_count, least, most;
     size_t field_at;
 };
 
+#define PRESET_ADDRESS preset
+#define PRESET_COUNT preset_count
+#define PRESET_LEVEL preset
+#define PRESET_GROUP preset
+#define PRESET_PATH preset
 #define ROW(section_, key_, type_, preset_, least_, most_, help_)                                  \
     {.section = #section_,                                                                         \
      .key = #key_,                                                                                 \
-     .preset = (preset_),                                                                          \
+     .PRESET_##type_ = (preset_),                                                                  \
      .help = (help_),                                                                              \
      .type = TYPE_##type_,                                                                         \
      .least = (least_),                                                                            \
@@ -248,11 +254,22 @@ static char *read_line(char *into, int size, void *stream)
     return into;
 }
 
+/* The default as it is written. */
+static const char *preset_of(const struct row *row, char room[24])
+{
+    if (row->type != TYPE_COUNT) {
+        return row->preset;
+    }
+    (void) snprintf(room, 24, "%llu", (unsigned long long) row->preset_count);
+    return room;
+}
+
 void conf_default(struct conf *ret_conf)
 {
     *ret_conf = (struct conf){0};
     for (size_t i = 0; i < ROW_COUNT; i++) {
-        (void) field_set(&rows[i], rows[i].preset, ret_conf);
+        char room[24];
+        must(field_set(&rows[i], preset_of(&rows[i], room), ret_conf) == ERR_OK);
     }
 }
 
@@ -344,7 +361,8 @@ void conf_example(const char *listen, struct buf *into)
         }
         help_print(row->help, into);
         bool is_listen = row->field_at == offsetof(struct conf, network_listen);
-        const char *value = is_listen && listen != NULL ? listen : row->preset;
+        char room[24];
+        const char *value = is_listen && listen != NULL ? listen : preset_of(row, room);
         buf_printf(into, "%s =%s%s\n", row->key, value[0] == '\0' ? "" : " ", value);
     }
 }

@@ -20,14 +20,15 @@
 #define CONF_PATH_MAX 107 /* what a Unix socket's address holds */
 
 /* clang-format off */
-/* section, key, type, default, least, most, help (lines of the example).
+/* section, key, type, default (text, or the number of a COUNT), least, most, help (lines of the
+ * example).
  * Types: ADDRESS (empty or host:port), COUNT (a number), LEVEL (error warning info debug),
  * GROUP (empty, or a Unix group's name), PATH (empty, or a full path). */
 #define CONF_TABLE(X) \
     X(network, listen, ADDRESS, "", 0, 0, \
       "Where other labs' daemons reach this one: HOST:PORT, [IPv6]:PORT, or *:PORT for every\n" \
       "address of this machine. Empty: this daemon only dials out, as behind a NAT.") \
-    X(network, max_links, COUNT, "64", 1, PEERS_MAX, \
+    X(network, max_links, COUNT, PEERS_MAX, 1, PEERS_MAX, \
       "Links with other labs at once.") \
     X(log, level, LEVEL, "info", 0, 0, \
       "The least serious messages to log: error, warning, info or debug.") \
@@ -45,9 +46,9 @@
       "A coordinator may admit labs, too.") \
     X(roles, admin, GROUP, "", 0, 0, \
       "An admin may do everything, such as choosing peers.") \
-    X(quota, entries, COUNT, "100000", 1, 10000000, \
+    X(quota, entries, COUNT, QUOTA_ENTRIES, 1, 10000000, \
       "The most entries one catalogue may have here.") \
-    X(quota, bytes, COUNT, "268435456", 65536, 1099511627776, \
+    X(quota, bytes, COUNT, QUOTA_BYTES, 65536, 1099511627776, \
       "The most bytes one catalogue may have here.")
 /* clang-format on */
 

@@ -203,10 +203,10 @@ static enum err frames_cut(struct control_client *client)
 {
     size_t used = 0;
     enum err err = ERR_OK;
-    while (err == ERR_OK) {
+    while (err == ERR_OK && used < client->in.size) {
         struct bytes rest = bytes_of(client->in.data + used, client->in.size - used);
         size_t size = 0;
-        err = rest.size == 0 ? ERR_MORE : ctl_frame(rest, &size);
+        err = ctl_frame(rest, &size);
         if (err != ERR_OK) {
             break;
         }
@@ -221,7 +221,7 @@ static enum err frames_cut(struct control_client *client)
         used = whole && client->in.size == 0 ? 0 : used + size;
     }
     buf_shift(&client->in, used);
-    return err;
+    return err == ERR_OK ? ERR_MORE : err;
 }
 
 static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *into)

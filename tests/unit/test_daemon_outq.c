@@ -57,7 +57,7 @@ static struct buf *piece(uint64_t *seed, size_t size)
 {
     struct buf *made = buf_new(size);
     assert_non_null(made);
-    uint8_t *at = buf_extend(made, size);
+    uint8_t *at = size == 0 ? NULL : buf_extend(made, size);
     for (size_t i = 0; i < size; i++) {
         at[i] = (uint8_t) kit_random(seed);
     }
