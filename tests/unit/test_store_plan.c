@@ -138,11 +138,300 @@ static void random_changes_agree_with_a_plain_model(void **state)
     free(model);
 }
 
+/* ---- change lists ---- */
+
+static void the_later_of_two_changes_stands(void **state)
+{
+    (void) state;
+    struct change_list list = {0};
+    struct buf dropped = {0};
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 1000; i++) {
+            struct change change = {.slug_hash = help_slug(i * 7919 % 1000),
+                                    .size = round == 1 ? 0 : 100,
+                                    .seq = round == 1 ? 0 : round * 1000 + i + 1,
+                                    .order = (uint32_t) list.count};
+            ok(change_add(&list, &change));
+        }
+    }
+    ok(change_settle(&list, &dropped));
+    assert_int_equal(list.count, 1000);
+    assert_int_equal(dropped.size, 1000 * 8); /* withdrawals have no body to drop */
+    for (unsigned i = 0; i < 1000; i++) {
+        assert_true(list.items[i].seq > 2000);
+        assert_true(i == 0 || memcmp(list.items[i - 1].slug_hash.bytes,
+                                     list.items[i].slug_hash.bytes, SLUG_HASH_SIZE) < 0);
+        assert_true(be64_get(dropped.data + 8 * i) <= 1000);
+    }
+    ok(change_settle(&list, NULL)); /* twice is the same */
+    assert_int_equal(list.count, 1000);
+    change_done(&list);
+    change_done(&list);
+    change_done(NULL);
+    assert_int_equal(list.count, 0);
+    ok(change_settle(&list, NULL));
+    buf_done(&dropped);
+}
+
+/* ---- plans ---- */
+
+static void planning_writes_nothing_and_counts(void **state)
+{
+    struct scratch *scratch = *state;
+    struct change_list list = {0};
+    struct plan plan;
+    struct head head = help_publish(scratch, 0, 50, 1, 100);
+    struct txn *txn = help_write(scratch);
+    help_put(txn, 1, &list, 3, 2, 2, 200);   /* replaces */
+    help_put(txn, 1, &list, 100, 2, 2, 300); /* is new */
+    help_withdraw(&list, 4);
+    help_withdraw(&list, 200); /* is not there */
+    ok(txn_commit(txn));
+    ok(change_settle(&list, NULL));
+    txn = help_read(scratch);
+    ok(catalogue_plan(txn, 1, &list, &plan));
+    txn_end(txn);
+    assert_int_equal(plan.created, 1);
+    assert_int_equal(plan.replaced, 1);
+    assert_int_equal(plan.withdrawn, 1);
+    assert_int_equal(plan.count, 50);
+    /* + 3: two more digits in a slug, one more byte before a longer text */
+    assert_int_equal(plan.bytes, head.bytes + 100 + 200 + 3);
+    change_done(&list);
+}
+
+static void an_empty_list_plans_what_is_held(void **state)
+{
+    struct scratch *scratch = *state;
+    struct change_list list = {0};
+    struct plan plan;
+    struct head head = help_publish(scratch, 0, 50, 1, 100);
+    struct txn *txn = help_read(scratch);
+    ok(catalogue_plan(txn, 1, &list, &plan));
+    assert_memory_equal(plan.root.bytes, head.root.bytes, HASH_SIZE);
+    assert_int_equal(plan.count, head.count);
+    ok(catalogue_plan(txn, 2, &list, &plan)); /* never heard of */
+    struct digests empty;
+    digests_init(&empty);
+    struct hash root = digests_root(&empty);
+    assert_memory_equal(plan.root.bytes, root.bytes, HASH_SIZE);
+    txn_end(txn);
+}
+
+static enum err plan_err(struct scratch *scratch, unsigned number)
+{
+    struct change_list list = {0};
+    struct plan plan;
+    struct txn *txn = help_write(scratch);
+    help_put(txn, 1, &list, number, 2, 2, 100);
+    ok(change_settle(&list, NULL));
+    enum err err = catalogue_plan(txn, 1, &list, &plan);
+    txn_end(txn);
+    change_done(&list);
+    return err;
+}
+
+static void rot_in_digests_or_rows_is_never_planned_over(void **state)
+{
+    struct scratch *scratch = *state;
+    uint8_t key[20], copy[600];
+    struct slug_hash slug = help_slug(3);
+    struct bytes value;
+    (void) help_publish(scratch, 0, 50, 1, 100);
+    ok(plan_err(scratch, 3));
+    struct {
+        enum table table;
+        size_t key_size, at;
+    } cases[] = {{TABLE_DIGESTS, 5, 77}, {TABLE_SLUGS, 20, 40}, {TABLE_SLUGS, 20, 16}};
+    for (size_t i = 0; i < 3; i++) {
+        be32_put(key, 1);
+        if (cases[i].table == TABLE_DIGESTS) {
+            key[4] = 9;
+        } else {
+            memcpy(key + 4, slug.bytes, SLUG_HASH_SIZE);
+        }
+        struct txn *txn = help_write(scratch);
+        ok(txn_get(txn, cases[i].table, bytes_of(key, cases[i].key_size), &value));
+        bytes_copy(copy, value);
+        size_t size = value.size;
+        txn_end(txn);
+        copy[cases[i].at] ^= 0x80;
+        help_row(scratch, cases[i].table, bytes_of(key, cases[i].key_size), bytes_of(copy, size));
+        is_err(plan_err(scratch, 3), ERR_CORRUPT);
+        help_row(scratch, cases[i].table, bytes_of(key, cases[i].key_size), bytes_of(copy, 5));
+        is_err(plan_err(scratch, 3), ERR_CORRUPT);
+        copy[cases[i].at] ^= 0x80;
+        help_row(scratch, cases[i].table, bytes_of(key, cases[i].key_size), bytes_of(copy, size));
+        ok(plan_err(scratch, 3));
+    }
+    be32_put(key, 1);
+    help_row(scratch, TABLE_SLUGS, bytes_of(key, 5), bytes_of("x", 1)); /* half a key: bucket x */
+    help_row(scratch, TABLE_HEADS, bytes_of(key, 4), bytes_of("short", 5));
+    is_err(plan_err(scratch, 3), ERR_CORRUPT);
+}
+
+/* ---- applies ---- */
+
+static void many_replaced_bodies_go_by_way_of_the_trash(void **state)
+{
+    struct scratch *scratch = *state;
+    help_lab(scratch);
+    (void) help_publish(scratch, 0, 600, 1, 100);
+    (void) help_publish(scratch, 0, 512, 2, 100);
+    assert_int_equal(help_rows(scratch, TABLE_TRASH), 0);
+    assert_int_equal(help_rows(scratch, TABLE_BODIES), 600);
+    (void) help_publish(scratch, 0, 513, 3, 100);
+    assert_int_equal(help_rows(scratch, TABLE_TRASH), 513);
+    assert_int_equal(help_rows(scratch, TABLE_BODIES), 600 + 513);
+    assert_int_equal(help_scrub(scratch, 100), 0);
+}
+
+static void a_list_of_many_revisions_is_put_in_delta_order(void **state)
+{
+    struct scratch *scratch = *state;
+    struct change_list list = {0};
+    struct txn *txn = help_write(scratch);
+    uint32_t id;
+    ok(catalogue_open(txn, &scratch->name, &id));
+    for (unsigned i = 0; i < 500; i++) {
+        help_put(txn, id, &list, i, 1 + i * 7919 % 41, 1, 100);
+    }
+    (void) help_apply(scratch, txn, id, &list, 1000);
+    struct entry_cursor *cursor = NULL;
+    struct bytes entry;
+    uint64_t rev, before = 0;
+    struct slug_hash slug;
+    unsigned count = 0;
+    ok(entry_cursor_open(txn, id, 0, NULL, &cursor));
+    for (; entry_cursor_next(cursor, &entry, &rev, &slug) == ERR_OK; count++) {
+        assert_true(rev >= before);
+        before = rev;
+    }
+    entry_cursor_close(cursor);
+    assert_int_equal(count, 500);
+    ok(txn_commit(txn));
+}
+
+static void an_apply_keeps_opening_hints_and_its_own_hash(void **state)
+{
+    struct scratch *scratch = *state;
+    struct change_list list = {0};
+    struct plan plan;
+    struct buf signed_head = {0}, found = {0};
+    struct hash opening[4];
+    struct slug_hash hints[2] = {help_slug(900), help_slug(901)};
+    uint32_t id;
+    uint64_t arrival;
+    bool more;
+    uint8_t at[24] = {0};
+    memset(opening, 5, sizeof opening);
+    struct txn *txn = help_write(scratch);
+    ok(catalogue_open(txn, &scratch->name, &id));
+    help_put(txn, id, &list, 1, 3, 1, 100);
+    help_withdraw(&list, 2); /* never held: others may ask us for it */
+    ok(change_settle(&list, NULL));
+    ok(catalogue_plan(txn, id, &list, &plan));
+    struct head head = {.lab = scratch->name.lab,
+                        .generation = 1,
+                        .audience = "public",
+                        .n = 5,
+                        .count = plan.count,
+                        .bytes = plan.bytes,
+                        .root = plan.root};
+    ok(head_sign(&head, scratch->keys.signing_secret, &signed_head));
+    struct apply apply = {.id = id,
+                          .list = &list,
+                          .plan = &plan,
+                          .head = &head,
+                          .signed_head = buf_bytes(&signed_head),
+                          .opening = bytes_of(opening, sizeof opening),
+                          .opening_from = 1,
+                          .hints = bytes_of(hints, sizeof hints),
+                          .from = scratch->keys.lab,
+                          .now_s = 1000};
+    ok(catalogue_apply(txn, &apply, &arrival));
+    ok(catalogue_opening(txn, id, 1, 5, &found));
+    assert_memory_equal(found.data, opening, sizeof opening);
+    assert_memory_equal(found.data + sizeof opening, head.hash.bytes, HASH_SIZE);
+    buf_clear(&found);
+    ok(catalogue_hints(txn, id, 4, at, 10, &found, &more));
+    assert_int_equal(found.size, 3 * SLUG_HASH_SIZE);
+    ok(txn_commit(txn));
+    change_done(&list);
+    buf_done(&signed_head);
+    buf_done(&found);
+}
+
+static void a_row_republished_in_place_keeps_its_body(void **state)
+{
+    struct scratch *scratch = *state;
+    struct change_list list = {0};
+    struct slug_hash slug = help_slug(3);
+    struct slug_row row;
+    struct bytes entry;
+    (void) help_publish(scratch, 0, 5, 1, 100);
+    struct txn *txn = help_write(scratch);
+    ok(catalogue_slug(txn, 1, &slug, &row));
+    struct change change = {
+        .slug_hash = slug, .leaf = row.leaf, .rev = row.rev, .seq = row.seq, .size = row.size};
+    ok(change_add(&list, &change));
+    (void) help_apply(scratch, txn, 1, &list, 1000);
+    ok(catalogue_entry(txn, 1, &slug, &entry));
+    ok(txn_commit(txn));
+    help_lab(scratch);
+    assert_int_equal(help_scrub(scratch, 100), 0);
+}
+
+static void an_apply_that_fails_half_way_leaves_nothing(void **state)
+{
+    struct scratch *scratch = *state;
+    scratch->options.map_size = 256 * 1024;
+    help_reopen(scratch);
+    (void) help_publish(scratch, 0, 20, 1, 100);
+    struct change_list list = {0};
+    struct plan plan;
+    struct buf signed_head = {0};
+    uint64_t arrival = 0;
+    struct txn *txn = help_write(scratch);
+    for (unsigned i = 0; i < 2000; i++) { /* rows of bodies that are not even there */
+        struct change change = {
+            .slug_hash = help_slug(i), .rev = 2, .seq = 1000 + i, .size = 10, .order = i};
+        ok(change_add(&list, &change));
+    }
+    ok(change_settle(&list, NULL));
+    ok(catalogue_plan(txn, 1, &list, &plan));
+    struct head head = help_head(scratch, txn, 1, &plan, &signed_head);
+    struct apply apply = {.id = 1,
+                          .list = &list,
+                          .plan = &plan,
+                          .head = &head,
+                          .signed_head = buf_bytes(&signed_head),
+                          .from = scratch->keys.lab};
+    is_err(catalogue_apply(txn, &apply, &arrival), ERR_FULL);
+    assert_int_equal(arrival, 0);
+    is_err(txn_commit(txn), ERR_FULL);
+    change_done(&list);
+    buf_done(&signed_head);
+    assert_int_equal(help_rows(scratch, TABLE_SLUGS), 20);
+    help_lab(scratch);
+    assert_int_equal(help_scrub(scratch, 100), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, help_setup, help_teardown)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(random_changes_agree_with_a_plain_model, help_setup,
-                                        help_teardown),
+        TEST(random_changes_agree_with_a_plain_model),
+        cmocka_unit_test(the_later_of_two_changes_stands),
+        TEST(planning_writes_nothing_and_counts),
+        TEST(an_empty_list_plans_what_is_held),
+        TEST(rot_in_digests_or_rows_is_never_planned_over),
+        TEST(many_replaced_bodies_go_by_way_of_the_trash),
+        TEST(a_list_of_many_revisions_is_put_in_delta_order),
+        TEST(an_apply_keeps_opening_hints_and_its_own_hash),
+        TEST(a_row_republished_in_place_keeps_its_body),
+        TEST(an_apply_that_fails_half_way_leaves_nothing),
     };
     return cmocka_run_group_tests_name("store_plan", tests, NULL, NULL);
 }

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/* Whatever is damaged is seen, named, and does not stop the walk. */
+#include "store_help.h"
+
+/* All pages; the first problem's text, or "" when there is none. */
+static const char *first_problem(struct scratch *scratch, size_t count, uint64_t *ret_seen)
+{
+    uint8_t at[SCRUB_AT_SIZE] = {0};
+    const char *what = "";
+    *ret_seen = 0;
+    for (unsigned pages = 0; pages < 100000; pages++) {
+        struct scrub_page page;
+        struct txn *txn = help_read(scratch);
+        ok(scrub_step(txn, at, count, &page));
+        txn_end(txn);
+        if (page.problem_count > 0 && *ret_seen == 0) {
+            what = page.problems[0].what;
+        }
+        *ret_seen += page.problems_seen;
+        if (page.done) {
+            break;
+        }
+    }
+    return what;
+}
+
+static void is_seen(struct scratch *scratch, const char *wanted)
+{
+    uint64_t seen;
+    assert_string_equal(first_problem(scratch, 100, &seen), wanted);
+    assert_true(seen > 0);
+    assert_string_equal(first_problem(scratch, 1, &seen), wanted);
+}
+
+static struct bytes id_key(uint8_t key[28], uint32_t id)
+{
+    be32_put(key, id);
+    return bytes_of(key, 4);
+}
+
+static struct bytes slug_key(uint8_t key[28], unsigned number)
+{
+    struct slug_hash slug = help_slug(number);
+    be32_put(key, 1);
+    memcpy(key + 4, slug.bytes, SLUG_HASH_SIZE);
+    return bytes_of(key, 20);
+}
+
+static struct bytes rev_key(uint8_t key[28], uint64_t rev, unsigned number)
+{
+    struct slug_hash slug = help_slug(number);
+    be32_put(key, 1);
+    be64_put(key + 4, rev);
+    memcpy(key + 12, slug.bytes, SLUG_HASH_SIZE);
+    return bytes_of(key, 28);
+}
+
+static void del(struct scratch *scratch, enum table table, struct bytes key)
+{
+    struct txn *txn = help_write(scratch);
+    ok(txn_del(txn, table, key));
+    ok(txn_commit(txn));
+}
+
+/* Changes one byte of a row's value. */
+static void flip(struct scratch *scratch, enum table table, struct bytes key, size_t at)
+{
+    uint8_t copy[70000];
+    struct txn *txn = help_write(scratch);
+    struct bytes value;
+    ok(txn_get(txn, table, key, &value));
+    assert_true(at < value.size && value.size <= sizeof copy);
+    bytes_copy(copy, value);
+    copy[at] ^= 1;
+    ok(txn_put(txn, table, key, bytes_of(copy, value.size)));
+    ok(txn_commit(txn));
+}
+
+static void some_catalogue(struct scratch *scratch)
+{
+    help_lab(scratch);
+    (void) help_publish(scratch, 0, 40, 1, 100);
+    (void) help_publish(scratch, 10, 5, 2, 100);
+    (void) help_publish(scratch, 60, 5, 3, 100);
+}
+
+static void a_sound_store_has_no_problem_whatever_the_page(void **state)
+{
+    struct scratch *scratch = *state;
+    some_catalogue(scratch);
+    for (size_t count = 1; count < 60; count += 7) {
+        assert_int_equal(help_scrub(scratch, count), 0);
+    }
+    uint8_t at[SCRUB_AT_SIZE] = {0};
+    struct scrub_page page;
+    struct txn *txn = help_read(scratch);
+    ok(scrub_step(txn, at, 1000, &page));
+    assert_int_equal(page.checked, 45);
+    assert_int_equal(page.total, 45);
+    assert_int_equal(page.catalogue, 0);
+    ok(scrub_step(txn, at, 1000, &page));
+    assert_int_equal(page.catalogue, 1);
+    assert_true(page.catalogue_ok);
+    ok(scrub_step(txn, at, 1000, &page));
+    assert_false(page.done);
+    ok(scrub_step(txn, at, 1000, &page));
+    assert_true(page.done);
+    ok(scrub_step(txn, at, 1000, &page)); /* again, behind the end */
+    assert_true(page.done);
+    memset(at, 0xff, sizeof at);
+    ok(scrub_step(txn, at, 1000, &page)); /* nonsense from a client ends it */
+    assert_true(page.done);
+    txn_end(txn);
+}
+
+static void an_empty_store_is_sound(void **state)
+{
+    assert_int_equal(help_scrub(*state, 10), 0);
+}
+
+static void every_byte_of_a_body_counts(void **state)
+{
+    struct scratch *scratch = *state;
+    uint8_t key[8];
+    uint64_t seen;
+    some_catalogue(scratch);
+    be64_put(key, 20);
+    for (size_t at = 0; at < 134; at++) { /* owner, entry */
+        flip(scratch, TABLE_BODIES, BYTES_OF_ARRAY(key), at);
+        (void) first_problem(scratch, 100, &seen);
+        assert_true(seen > 0);
+        flip(scratch, TABLE_BODIES, BYTES_OF_ARRAY(key), at);
+    }
+    assert_int_equal(help_scrub(scratch, 100), 0);
+}
+
+static void damage_to_bodies_is_named(void **state)
+{
+    struct scratch *scratch = *state;
+    uint8_t key[8];
+    some_catalogue(scratch);
+    be64_put(key, 20);
+    flip(scratch, TABLE_BODIES, BYTES_OF_ARRAY(key), 100);
+    is_seen(scratch, "the entry does not match its leaf");
+    flip(scratch, TABLE_BODIES, BYTES_OF_ARRAY(key), 100);
+    flip(scratch, TABLE_BODIES, BYTES_OF_ARRAY(key), 4);
+    is_seen(scratch, "a stored entry is malformed");
+    flip(scratch, TABLE_BODIES, BYTES_OF_ARRAY(key), 4);
+    flip(scratch, TABLE_BODIES, BYTES_OF_ARRAY(key), 10); /* in the slug */
+    is_seen(scratch, "nothing points to this stored entry");
+    flip(scratch, TABLE_BODIES, BYTES_OF_ARRAY(key), 10);
+    be64_put(key, 1000);
+    help_row(scratch, TABLE_BODIES, BYTES_OF_ARRAY(key), bytes_of("abc", 3));
+    is_seen(scratch, "a row of the bodies table is malformed");
+}
+
+static void a_lost_body_is_named(void **state)
+{
+    struct scratch *scratch = *state;
+    uint8_t key[8], at[SCRUB_AT_SIZE] = {0};
+    struct scrub_page page;
+    some_catalogue(scratch);
+    struct txn *txn = help_read(scratch);
+    struct slug_hash slug = help_slug(7);
+    struct slug_row row;
+    ok(catalogue_slug(txn, 1, &slug, &row));
+    txn_end(txn);
+    be64_put(key, row.seq);
+    del(scratch, TABLE_BODIES, BYTES_OF_ARRAY(key));
+    is_seen(scratch, "the stored entry is missing");
+    txn = help_read(scratch);
+    ok(scrub_step(txn, at, 1000, &page));
+    ok(scrub_step(txn, at, 1000, &page));
+    txn_end(txn);
+    assert_int_equal(page.problem_count, 1);
+    assert_true(page.problems[0].has_slug);
+    assert_memory_equal(page.problems[0].slug_hash.bytes, slug.bytes, SLUG_HASH_SIZE);
+    assert_int_equal(page.problems[0].catalogue, 1);
+    assert_false(page.catalogue_ok);
+}
+
+static void damage_to_heads_and_records_is_named(void **state)
+{
+    struct scratch *scratch = *state;
+    uint8_t key[28];
+    some_catalogue(scratch);
+    struct txn *txn = help_read(scratch);
+    struct held_head held;
+    ok(catalogue_head(txn, 1, &held));
+    size_t size = held.signed_bytes.size;
+    txn_end(txn);
+    flip(scratch, TABLE_HEADS, id_key(key, 1), 8 + size - 1);
+    is_seen(scratch, "the signature of the head does not verify");
+    flip(scratch, TABLE_HEADS, id_key(key, 1), 8 + size - 1);
+    flip(scratch, TABLE_HEADS, id_key(key, 1), 8);
+    is_seen(scratch, "the head is malformed");
+    flip(scratch, TABLE_HEADS, id_key(key, 1), 8);
+
+    struct bytes lab = BYTES_OF_ARRAY(scratch->keys.lab.bytes);
+    flip(scratch, TABLE_LABS, lab, 8);
+    is_seen(scratch, "the lab's record is malformed");
+    flip(scratch, TABLE_LABS, lab, 8);
+    flip(scratch, TABLE_LABS, lab, 8 + 70); /* in a key */
+    is_seen(scratch, "the signature of the lab's record does not verify");
+    del(scratch, TABLE_LABS, lab);
+    is_seen(scratch, "the lab's record is missing");
+}
+
+static void put_generation(struct scratch *scratch, uint64_t generation,
+                           const struct last_good *last_good)
+{
+    struct buf bytes = {0};
+    uint64_t arrival;
+    struct lab_record record = {.lab = scratch->keys.lab,
+                                .generation = generation,
+                                .name = bytes_of_str("Ti Lab"),
+                                .issued_at = 1700000000};
+    memset(record.signing_pk, 4, KEY_SIZE);
+    memset(record.link_pk, 9, KEY_SIZE);
+    if (last_good != NULL) {
+        record.last_good[record.last_good_count++] = *last_good;
+    }
+    ok(lab_record_sign(&record, scratch->keys.root_secret, &bytes));
+    struct txn *txn = help_write(scratch);
+    ok(lab_put(txn, &record, buf_bytes(&bytes), &scratch->keys.lab, &arrival));
+    ok(txn_commit(txn));
+    buf_done(&bytes);
+}
+
+static void a_head_of_an_older_generation_stands_only_where_named(void **state)
+{
+    struct scratch *scratch = *state;
+    some_catalogue(scratch);
+    struct txn *txn = help_read(scratch);
+    struct held_head held;
+    ok(catalogue_head(txn, 1, &held));
+    txn_end(txn);
+    put_generation(scratch, 2, NULL);
+    is_seen(scratch, "the head belongs to a generation that does not stand");
+    struct last_good good = {
+        .audience = bytes_of_str("public"), .n = held.head.n, .head_hash = held.head.hash};
+    put_generation(scratch, 2, &good);
+    assert_int_equal(help_scrub(scratch, 100), 0);
+}
+
+static void damage_to_history_and_digests_is_named(void **state)
+{
+    struct scratch *scratch = *state;
+    uint8_t key[28];
+    struct bytes hash_key = bytes_of(key, 12);
+    some_catalogue(scratch);
+    be32_put(key, 1);
+    be64_put(key + 4, 1);
+    flip(scratch, TABLE_HASHES, hash_key, 5);
+    is_seen(scratch, "the hashes of earlier heads do not lead to the head");
+    flip(scratch, TABLE_HASHES, hash_key, 5);
+    be64_put(key + 4, 3);
+    flip(scratch, TABLE_HASHES, hash_key, 5);
+    is_seen(scratch, "hashes of earlier heads are missing or damaged");
+    flip(scratch, TABLE_HASHES, hash_key, 5);
+    be64_put(key + 4, 2);
+    del(scratch, TABLE_HASHES, hash_key);
+    is_seen(scratch, "hashes of earlier heads are missing or damaged");
+}
+
+static void damage_to_digests_is_named(void **state)
+{
+    struct scratch *scratch = *state;
+    uint8_t key[28];
+    some_catalogue(scratch);
+    be32_put(key, 1);
+    key[4] = 3;
+    flip(scratch, TABLE_DIGESTS, bytes_of(key, 5), 100);
+    is_seen(scratch, "a bucket of entries does not match its digest");
+    del(scratch, TABLE_DIGESTS, bytes_of(key, 5));
+    is_seen(scratch, "the digests are malformed");
+}
+
+static void damage_to_rows_of_entries_is_named(void **state)
+{
+    struct scratch *scratch = *state;
+    uint8_t key[28];
+    some_catalogue(scratch);
+    flip(scratch, TABLE_SLUGS, slug_key(key, 30), 30); /* the leaf */
+    is_seen(scratch, "the entry does not match its leaf");
+    flip(scratch, TABLE_SLUGS, slug_key(key, 30), 30);
+    flip(scratch, TABLE_SLUGS, slug_key(key, 30), 7); /* the rev */
+    is_seen(scratch, "the entry does not match its leaf");
+    flip(scratch, TABLE_SLUGS, slug_key(key, 30), 7);
+    flip(scratch, TABLE_SLUGS, slug_key(key, 30), 15); /* the seq */
+    is_seen(scratch, "nothing points to this stored entry");
+    flip(scratch, TABLE_SLUGS, slug_key(key, 30), 15);
+    flip(scratch, TABLE_REVS, rev_key(key, 1, 30), 7);
+    is_seen(scratch, "the order of revisions does not match the entries");
+    flip(scratch, TABLE_REVS, rev_key(key, 1, 30), 7);
+    del(scratch, TABLE_REVS, rev_key(key, 1, 30));
+    is_seen(scratch, "entries are missing from the order of revisions");
+    help_row(scratch, TABLE_SLUGS, slug_key(key, 30), bytes_of("short", 5));
+    is_seen(scratch, "nothing points to this stored entry");
+}
+
+static void an_entry_lost_with_its_body_still_misses_from_the_root(void **state)
+{
+    struct scratch *scratch = *state;
+    uint8_t key[28];
+    some_catalogue(scratch);
+    struct txn *txn = help_read(scratch);
+    struct slug_hash slug = help_slug(30);
+    struct slug_row row;
+    ok(catalogue_slug(txn, 1, &slug, &row));
+    txn_end(txn);
+    be64_put(key, row.seq);
+    del(scratch, TABLE_BODIES, bytes_of(key, 8));
+    del(scratch, TABLE_SLUGS, slug_key(key, 30));
+    del(scratch, TABLE_REVS, rev_key(key, 1, 30));
+    is_seen(scratch, "a bucket of entries does not match its digest");
+}
+
+static void a_head_under_another_id_is_named(void **state)
+{
+    struct scratch *scratch = *state;
+    uint8_t key[28];
+    some_catalogue(scratch);
+    struct bytes name = bytes_of(NULL, 0);
+    struct buf name_key = {0};
+    buf_put(&name_key, BYTES_OF_ARRAY(scratch->name.network.bytes));
+    buf_put(&name_key, BYTES_OF_ARRAY(scratch->name.lab.bytes));
+    buf_put_str(&name_key, "public");
+    name = buf_bytes(&name_key);
+    help_row(scratch, TABLE_NAMES, name, id_key(key, 9));
+    is_seen(scratch, "the head does not belong to this catalogue");
+    buf_done(&name_key);
+}
+
+static void a_damaged_record_of_a_lab_without_catalogue_is_named(void **state)
+{
+    struct scratch *scratch = *state;
+    some_catalogue(scratch);
+    for (unsigned i = 0; i < 150; i++) { /* several pages of labs */
+        struct lab_keys keys = help_keys((uint8_t) (i + 50));
+        struct buf bytes = {0};
+        struct lab_record record;
+        uint64_t arrival;
+        help_record(&keys, 1, &bytes, &record);
+        struct txn *txn = help_write(scratch);
+        ok(lab_put(txn, &record, buf_bytes(&bytes), &keys.lab, &arrival));
+        ok(txn_commit(txn));
+        buf_done(&bytes);
+    }
+    assert_int_equal(help_scrub(scratch, 100), 0);
+    struct lab_keys keys = help_keys(99);
+    flip(scratch, TABLE_LABS, BYTES_OF_ARRAY(keys.lab.bytes), 100);
+    is_seen(scratch, "a lab record is malformed or its signature does not verify");
+    help_row(scratch, TABLE_LABS, bytes_of("\xff\xff", 2), bytes_of("x", 1));
+    uint64_t seen;
+    (void) first_problem(scratch, 100, &seen);
+    assert_int_equal(seen, 2);
+}
+
+static void more_problems_than_a_page_keeps_are_counted(void **state)
+{
+    struct scratch *scratch = *state;
+    uint8_t at[SCRUB_AT_SIZE] = {0}, key[8];
+    struct scrub_page page;
+    help_lab(scratch);
+    (void) help_publish(scratch, 0, 100, 1, 100);
+    for (unsigned i = 1; i <= 70; i++) {
+        be64_put(key, i);
+        flip(scratch, TABLE_BODIES, BYTES_OF_ARRAY(key), 100);
+    }
+    struct txn *txn = help_read(scratch);
+    ok(scrub_step(txn, at, 1000, &page));
+    txn_end(txn);
+    assert_int_equal(page.problem_count, 64);
+    assert_int_equal(page.problems_seen, 70);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, help_setup, help_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_sound_store_has_no_problem_whatever_the_page),
+        TEST(an_empty_store_is_sound),
+        TEST(every_byte_of_a_body_counts),
+        TEST(damage_to_bodies_is_named),
+        TEST(a_lost_body_is_named),
+        TEST(damage_to_heads_and_records_is_named),
+        TEST(a_head_of_an_older_generation_stands_only_where_named),
+        TEST(damage_to_history_and_digests_is_named),
+        TEST(damage_to_digests_is_named),
+        TEST(damage_to_rows_of_entries_is_named),
+        TEST(an_entry_lost_with_its_body_still_misses_from_the_root),
+        TEST(a_head_under_another_id_is_named),
+        TEST(a_damaged_record_of_a_lab_without_catalogue_is_named),
+        TEST(more_problems_than_a_page_keeps_are_counted),
+    };
+    return cmocka_run_group_tests_name("store_scrub", tests, NULL, NULL);
+}
