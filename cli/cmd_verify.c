@@ -24,7 +24,7 @@ struct verify {
     struct cli *cli;
     struct buf after;
     json_t *problems; /* owned */
-    json_t *labs;     /* owned; NULL before the last page */
+    json_t *labs;     /* owned: of all pages */
     uint64_t checked, total;
     bool end;
 };
@@ -68,9 +68,7 @@ static enum err page_take(struct verify *verify)
     json_t *whole = value_unpack(rpc_last(&cli->rpc));
     const json_t *result = json_array_get(whole, 3);
     problems_take(verify, json_object_get(result, "problems"));
-    if (verify->end) {
-        verify->labs = json_incref(json_object_get(result, "labs"));
-    }
+    (void) json_array_extend(verify->labs, json_object_get(result, "labs"));
     json_decref(whole);
     return ERR_OK;
 }
@@ -161,7 +159,7 @@ static enum err report(struct verify *verify)
 
 enum err cmd_verify(struct cli *cli)
 {
-    struct verify verify = {.cli = cli, .problems = json_array()};
+    struct verify verify = {.cli = cli, .problems = json_array(), .labs = json_array()};
     struct progress progress;
     enum err err = cmd_connect(cli);
     progress_begin(&progress, N_("verifying"), !cli->voice.json && !cli->voice.quiet);

@@ -352,14 +352,15 @@ class Lab:
                 return found
 
     def verify(self):
-        """Every page; (problems, labs of the last page, checked)."""
-        problems, after = [], None
+        """Every page; (problems, catalogues, checked)."""
+        problems, catalogues, after = [], [], None
         while True:
             page = self.rpc("verify", {"after": after} if after else {})
             problems += page["problems"]
+            catalogues += page["labs"]
             after = page["next"]
             if after is None:
-                return problems, page["labs"], page["checked"]
+                return problems, catalogues, page["checked"]
 
     def links(self):
         """Labs it has a working link with."""
