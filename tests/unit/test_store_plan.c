@@ -234,7 +234,7 @@ static enum err plan_err(struct scratch *scratch, unsigned number)
 static void rot_in_digests_or_rows_is_never_planned_over(void **state)
 {
     struct scratch *scratch = *state;
-    uint8_t key[20], copy[600];
+    uint8_t key[20] = {0}, copy[600];
     struct slug_hash slug = help_slug(3);
     struct bytes value;
     (void) help_publish(scratch, 0, 50, 1, 100);

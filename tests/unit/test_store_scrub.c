@@ -121,7 +121,7 @@ static void an_empty_store_is_sound(void **state)
 static void every_byte_of_a_body_counts(void **state)
 {
     struct scratch *scratch = *state;
-    uint8_t key[8];
+    uint8_t key[8] = {0};
     uint64_t seen;
     some_catalogue(scratch);
     be64_put(key, 20);
@@ -137,7 +137,7 @@ static void every_byte_of_a_body_counts(void **state)
 static void damage_to_bodies_is_named(void **state)
 {
     struct scratch *scratch = *state;
-    uint8_t key[8];
+    uint8_t key[8] = {0};
     some_catalogue(scratch);
     be64_put(key, 20);
     flip(scratch, TABLE_BODIES, BYTES_OF_ARRAY(key), 100);
@@ -182,7 +182,7 @@ static void a_lost_body_is_named(void **state)
 static void damage_to_heads_and_records_is_named(void **state)
 {
     struct scratch *scratch = *state;
-    uint8_t key[28];
+    uint8_t key[28] = {0};
     some_catalogue(scratch);
     struct txn *txn = help_read(scratch);
     struct held_head held;
@@ -246,7 +246,7 @@ static void a_head_of_an_older_generation_stands_only_where_named(void **state)
 static void damage_to_history_and_digests_is_named(void **state)
 {
     struct scratch *scratch = *state;
-    uint8_t key[28];
+    uint8_t key[28] = {0};
     struct bytes hash_key = bytes_of(key, 12);
     some_catalogue(scratch);
     be32_put(key, 1);
@@ -266,7 +266,7 @@ static void damage_to_history_and_digests_is_named(void **state)
 static void damage_to_digests_is_named(void **state)
 {
     struct scratch *scratch = *state;
-    uint8_t key[28];
+    uint8_t key[28] = {0};
     some_catalogue(scratch);
     be32_put(key, 1);
     key[4] = 3;
@@ -279,7 +279,7 @@ static void damage_to_digests_is_named(void **state)
 static void damage_to_rows_of_entries_is_named(void **state)
 {
     struct scratch *scratch = *state;
-    uint8_t key[28];
+    uint8_t key[28] = {0};
     some_catalogue(scratch);
     flip(scratch, TABLE_SLUGS, slug_key(key, 30), 30); /* the leaf */
     is_seen(scratch, "the entry does not match its leaf");
@@ -302,7 +302,7 @@ static void damage_to_rows_of_entries_is_named(void **state)
 static void an_entry_lost_with_its_body_still_misses_from_the_root(void **state)
 {
     struct scratch *scratch = *state;
-    uint8_t key[28];
+    uint8_t key[28] = {0};
     some_catalogue(scratch);
     struct txn *txn = help_read(scratch);
     struct slug_hash slug = help_slug(30);
@@ -319,7 +319,7 @@ static void an_entry_lost_with_its_body_still_misses_from_the_root(void **state)
 static void a_head_under_another_id_is_named(void **state)
 {
     struct scratch *scratch = *state;
-    uint8_t key[28];
+    uint8_t key[28] = {0};
     some_catalogue(scratch);
     struct bytes name = bytes_of(NULL, 0);
     struct buf name_key = {0};
