@@ -56,11 +56,15 @@ def same_everywhere(labs, expected):
 
     began = time.monotonic()
     labs_of.until(same, labs, what="le même catalogue partout")
-    say(f"  {time.monotonic() - began:.1f} s plus tard, le même catalogue partout : "
+    say(f"  {1000 * (time.monotonic() - began):.0f} ms plus tard, le même catalogue partout : "
         f"{expected} fiches.")
     for lab in labs:
         n, count, _, root, _ = lab.heads()[(lab.id, "public")]
         say(f"    {lab.name:<18} tête n° {n}  {count:>2} fiches  racine {root.hex()[:24]}…")
+
+
+def titles(lab):
+    return {row["title"] for row in json.loads(lab.good("--json", "list"))["items"]}
 
 
 def verify(lab):
@@ -93,6 +97,7 @@ def story(labs):
         total += count
         say(f"    {lab.name:<18} {count} fiches")
     same_everywhere(labs, total)
+    known = titles(ministry)
     say("\n4. Le ministère s’absente : son démon s’arrête. La vie continue.")
     if ministry.stop() != 0:
         raise Failure("le démon du ministère ne finit pas bien")
@@ -104,6 +109,8 @@ def story(labs):
     say("\n5. Le ministère revient, et rattrape ce qu’il a manqué.")
     ministry.start()
     same_everywhere(labs, total)
+    for title in sorted(titles(ministry) - known):
+        say(f"    nouveau au ministère : {title}")
     for lab in labs:
         lab.good("sync", "--wait", "1", "--timeout", "20")
     say("\n6. Chacun vérifie tout ce qu’il tient : signatures, empreintes, racines, histoire.")

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: EUPL-1.2
-"""test_readme.py BUILD: the tour in README.md works as it is written, and its links lead somewhere.
+"""test_readme.py: the tour in README.md works as it is written, and its links lead somewhere.
 
 Runs the ```sh blocks in one shell, in order. What differs from a reader's terminal: the programs
-come from BUILD, the port is a free one, temporary files go where this test removes them, and after
-a daemon was started the shell waits until its socket answers (a reader types more slowly).
+come from ESSAIM_BUILD, the port is a free one, temporary files go where this test removes them,
+and after a daemon was started the shell waits until its socket answers (a reader types slowly).
 """
 import os
 import re
@@ -78,4 +78,4 @@ def main(build):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(os.environ["ESSAIM_BUILD"]))
