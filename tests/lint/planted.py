@@ -119,6 +119,19 @@ WEAK = [
 MAIN = "#include <stdio.h>\n#include <string.h>\nint main(int c, char **v)\n{\n" \
        '    char a[64];\n    strncpy(a, v[0], c);\n    memcpy(a, v[1], c);\n' \
        '    return puts(a);\n}\n'
+HELP = "Commands\n  init (initialiser)   make a lab\n  list   entries\n\n" \
+       "Options\n  --dir DIR   where\n"
+MAN = "# COMMANDS\n\n*init* _DIR_\n\tMake.\n\n*list*\n\tShow.\n\n# OPTIONS\n\n*--dir* _DIR_\n"
+SHELL = "words='init list --dir'\n"
+# file, its text, what words must say
+WORDS = [
+    ("doc/man/essaim.1.scd", MAN.replace("*list*", "_list_"), "lacks the command list"),
+    ("doc/man/essaim.1.scd", MAN.replace("*list*", "*liste*"), "there is no command liste"),
+    ("doc/man/essaim.1.scd", MAN.replace("--dir", "_dir"), "lacks the option --dir"),
+    ("doc/man/essaim.1.scd", MAN + "*--dri*\n", "there is no option --dri"),
+    ("cli/completions/essaim.bash", SHELL.replace("list", ""), "essaim.bash:1: lacks list"),
+    ("cli/completions/essaim.fish", SHELL.replace("--dir", ""), "essaim.fish:1: lacks dir"),
+]
 count = 0
 failed = 0
 
@@ -219,12 +232,27 @@ def plant_weak(folder, without, added, expected):
     refuses(expected, "hardened.py", folder)
 
 
+def plant_words(folder, path=None, text=None, expected=None):
+    program = write(folder, "cli/essaim", f"#!/bin/sh\ncat <<'END'\n{HELP}END\n")
+    os.chmod(program, 0o755)
+    write(folder, "doc/man/essaim.1.scd", MAN)
+    write(folder, "cli/completions/essaim.bash", SHELL)
+    if path:
+        write(folder, path, text)
+        refuses(expected, "words.py", folder, folder)
+    else:
+        passes("words.py", folder, folder)
+
+
 in_fresh_folder(plant_tree)
 for row in TREES:
     in_fresh_folder(plant_tree, *row)
 in_fresh_folder(plant_library)
 for row in LIBRARIES:
     in_fresh_folder(plant_library, *row)
+in_fresh_folder(plant_words)
+for row in WORDS:
+    in_fresh_folder(plant_words, *row)
 in_fresh_folder(plant_link)
 for row in (("-luv", "cli/essaim"), ("-llmdb", "cli/essaim"), ("-lfyaml", "daemon/essaimd")):
     in_fresh_folder(plant_link, *row)
