@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/*
+ * tests/fuzz/fuzz_msg.c: the messages between labs.
+ *
+ * The first byte chooses. Even: the rest is bytes to decode: what decodes encodes to them again.
+ * Odd: the rest chooses a message: encoded and decoded it is the same, member by member.
+ */
+#include "proto/msg.h"
+#include "tests/fuzz/fuzz.h"
+
+static const enum msg_type types[] = {MSG_HELLO, MSG_RECORDS,   MSG_HEADS, MSG_WANT,
+                                      MSG_DELTA, MSG_DELTA_END, MSG_ACK,   MSG_PING,
+                                      MSG_PONG,  MSG_BYE,       MSG_REKEY};
+
+static void walk_list(const struct list *list, size_t size_max)
+{
+    size_t at = 0, count = 0;
+    struct bytes item;
+    while (list_next(list, &at, &item)) {
+        must(item.size <= size_max);
+        count++;
+    }
+    must(at == list->raw.size);
+    must(count == list->count);
+}
+
+static void walk_heads(const struct list *list)
+{
+    size_t at = 0, count = 0;
+    uint64_t arrival;
+    struct bytes head;
+    while (list_next_head(list, &at, &arrival, &head)) {
+        must(head.size <= HEAD_SIZE_MAX);
+        count++;
+    }
+    must(at == list->raw.size);
+    must(count == list->count);
+}
+
+static void walk_lists(const struct msg *msg)
+{
+    if (msg->type == MSG_RECORDS) {
+        walk_list(&msg->records, RECORD_SIZE_MAX);
+    } else if (msg->type == MSG_HEADS) {
+        walk_heads(&msg->heads.heads);
+    } else if (msg->type == MSG_DELTA) {
+        walk_list(&msg->delta.entries, ENTRY_SIZE_MAX);
+        walk_list(&msg->delta.opening, HASH_SIZE);
+        must(msg->delta.withdrawn.size % SLUG_HASH_SIZE == 0);
+    }
+}
+
+static void decode_check(struct bytes bytes)
+{
+    struct msg msg;
+    enum err err = msg_decode(bytes, &msg);
+    if (err != ERR_OK) {
+        must(err == ERR_CANONICAL || err == ERR_SIZE || err == ERR_MALFORMED ||
+             err == ERR_UNSUPPORTED);
+        return;
+    }
+    must(msg_name(msg.type)[0] != '?');
+    walk_lists(&msg);
+    struct buf again = {0};
+    msg_encode(&msg, &again);
+    must(again.err == ERR_OK);
+    must(bytes_equal(buf_bytes(&again), bytes));
+    buf_done(&again);
+}
+
+/* ---- choosing ---- */
+
+static void choose_key(struct choices *choices, uint8_t *into, size_t size)
+{
+    struct bytes bytes = choose_bytes(choices, size);
+    bytes_copy(into, bytes);
+}
+
+static struct list choose_list(struct choices *choices, struct buf *raw, size_t exact)
+{
+    size_t count = choose(choices, 6);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t item[300] = {0};
+        size_t size = exact != 0 ? exact : 1 + choose(choices, sizeof item - 1);
+        choose_key(choices, item, size);
+        list_put(raw, bytes_of(item, size));
+    }
+    return (struct list){.raw = buf_bytes(raw), .count = count};
+}
+
+static struct list choose_heads(struct choices *choices, struct buf *raw)
+{
+    size_t count = choose(choices, 4);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t head[HEAD_SIZE_MAX] = {0};
+        size_t size = 1 + choose(choices, sizeof head - 1);
+        choose_key(choices, head, size);
+        list_put_head(raw, choose_number(choices), bytes_of(head, size));
+    }
+    return (struct list){.raw = buf_bytes(raw), .count = count};
+}
+
+static void choose_hello(struct choices *choices, struct msg *msg)
+{
+    msg->hello.version = choose_number(choices);
+    msg->hello.features = choose_number(choices);
+    msg->hello.generation = choose_number(choices) | 1;
+    msg->hello.holds = choose_number(choices);
+    msg->hello.cursor = choose_number(choices);
+    choose_key(choices, msg->hello.network.bytes, HASH_SIZE);
+    choose_key(choices, msg->hello.lab.bytes, KEY_SIZE);
+    choose_key(choices, msg->hello.index, INSTANCE_SIZE);
+    msg->hello.has_read_index = choose(choices, 2) == 1;
+    if (msg->hello.has_read_index) {
+        choose_key(choices, msg->hello.read_index, INSTANCE_SIZE);
+    }
+    msg->hello.record = choose_bytes(choices, RECORD_SIZE_MAX);
+}
+
+static void choose_want(struct choices *choices, struct msg *msg)
+{
+    static const char *const audiences[] = {"public", "a", "0:x._-", "circle-7"};
+    msg->want.stream = choose_number(choices) & UINT32_MAX;
+    choose_key(choices, msg->want.lab.bytes, KEY_SIZE);
+    msg->want.audience = bytes_of_str(audiences[choose(choices, 4)]);
+    msg->want.m = choose_number(choices);
+    msg->want.has_after = choose(choices, 2) == 1;
+    if (msg->want.has_after) {
+        msg->want.after_rev = choose_number(choices) | 1;
+        choose_key(choices, msg->want.after_slug.bytes, SLUG_HASH_SIZE);
+    }
+}
+
+static void choose_msg(struct choices *choices, struct msg *msg, struct buf *one, struct buf *two)
+{
+    msg->type = types[choose(choices, sizeof types / sizeof *types)];
+    if (msg->type == MSG_HELLO) {
+        choose_hello(choices, msg);
+    } else if (msg->type == MSG_RECORDS) {
+        msg->records = choose_list(choices, one, 0);
+    } else if (msg->type == MSG_HEADS) {
+        msg->heads.upto = choose_number(choices);
+        msg->heads.heads = choose_heads(choices, one);
+    } else if (msg->type == MSG_WANT) {
+        choose_want(choices, msg);
+    } else if (msg->type == MSG_DELTA) {
+        msg->delta.stream = choose_number(choices) & UINT32_MAX;
+        msg->delta.entries = choose_list(choices, one, 0);
+        msg->delta.opening = choose_list(choices, two, HASH_SIZE);
+        msg->delta.withdrawn = choose_bytes(choices, 1000);
+        msg->delta.withdrawn.size -= msg->delta.withdrawn.size % SLUG_HASH_SIZE;
+    } else if (msg->type == MSG_DELTA_END) {
+        msg->delta_end.stream = choose_number(choices) & UINT32_MAX;
+        msg->delta_end.head = choose_bytes(choices, HEAD_SIZE_MAX);
+    } else if (msg->type == MSG_ACK) {
+        msg->ack.cursor = choose_number(choices);
+        msg->ack.upto = choose_number(choices);
+    } else if (msg->type == MSG_PING || msg->type == MSG_PONG) {
+        msg->ping = choose_number(choices);
+    } else if (msg->type == MSG_BYE) {
+        msg->bye.code = choose_number(choices);
+        msg->bye.reason = bytes_of("reasonable, é", choose(choices, 15) % 12);
+    }
+}
+
+/* ---- comparing ---- */
+
+static bool list_same(const struct list *a, const struct list *b)
+{
+    return a->count == b->count && bytes_equal(a->raw, b->raw);
+}
+
+static bool hello_same(const struct msg *a, const struct msg *b)
+{
+    return a->hello.version == b->hello.version && a->hello.features == b->hello.features &&
+           a->hello.generation == b->hello.generation && a->hello.holds == b->hello.holds &&
+           a->hello.cursor == b->hello.cursor &&
+           memcmp(a->hello.network.bytes, b->hello.network.bytes, HASH_SIZE) == 0 &&
+           memcmp(a->hello.lab.bytes, b->hello.lab.bytes, KEY_SIZE) == 0 &&
+           memcmp(a->hello.index, b->hello.index, INSTANCE_SIZE) == 0 &&
+           a->hello.has_read_index == b->hello.has_read_index &&
+           memcmp(a->hello.read_index, b->hello.read_index, INSTANCE_SIZE) == 0 &&
+           bytes_equal(a->hello.record, b->hello.record);
+}
+
+static bool want_same(const struct msg *a, const struct msg *b)
+{
+    return a->want.stream == b->want.stream && a->want.m == b->want.m &&
+           a->want.after_rev == b->want.after_rev && a->want.has_after == b->want.has_after &&
+           memcmp(a->want.lab.bytes, b->want.lab.bytes, KEY_SIZE) == 0 &&
+           memcmp(a->want.after_slug.bytes, b->want.after_slug.bytes, SLUG_HASH_SIZE) == 0 &&
+           bytes_equal(a->want.audience, b->want.audience);
+}
+
+static bool same(const struct msg *a, const struct msg *b)
+{
+    if (a->type != b->type) {
+        return false;
+    }
+    switch (a->type) {
+    case MSG_HELLO:
+        return hello_same(a, b);
+    case MSG_RECORDS:
+        return list_same(&a->records, &b->records);
+    case MSG_HEADS:
+        return a->heads.upto == b->heads.upto && list_same(&a->heads.heads, &b->heads.heads);
+    case MSG_WANT:
+        return want_same(a, b);
+    case MSG_DELTA:
+        return a->delta.stream == b->delta.stream &&
+               list_same(&a->delta.entries, &b->delta.entries) &&
+               bytes_equal(a->delta.withdrawn, b->delta.withdrawn) &&
+               list_same(&a->delta.opening, &b->delta.opening);
+    case MSG_DELTA_END:
+        return a->delta_end.stream == b->delta_end.stream &&
+               bytes_equal(a->delta_end.head, b->delta_end.head);
+    case MSG_ACK:
+        return a->ack.cursor == b->ack.cursor && a->ack.upto == b->ack.upto;
+    case MSG_BYE:
+        return a->bye.code == b->bye.code && bytes_equal(a->bye.reason, b->bye.reason);
+    default:
+        return a->ping == b->ping;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct choices choices = {.left = bytes_of(data, size)};
+    if (choose_byte(&choices) % 2 == 0) {
+        decode_check(choices.left);
+        return 0;
+    }
+    struct msg msg = {0}, back;
+    struct buf one = {0}, two = {0}, wire = {0};
+    choose_msg(&choices, &msg, &one, &two);
+    msg_encode(&msg, &wire);
+    must(wire.err == ERR_OK);
+    must(msg_decode(buf_bytes(&wire), &back) == ERR_OK);
+    must(same(&msg, &back));
+    decode_check(buf_bytes(&wire));
+    buf_done(&one);
+    buf_done(&two);
+    buf_done(&wire);
+    return 0;
+}
