@@ -152,7 +152,8 @@ struct entry_cursor {
     struct cursor revs, slugs, bodies;
     uint32_t id;
     bool started;
-    uint8_t after[REV_KEY_SIZE];
+    bool broken;              /* the table itself: nothing can be read behind `at` */
+    uint8_t at[REV_KEY_SIZE]; /* the last row given, or where to start behind */
 };
 
 enum err entry_cursor_open(struct txn *txn, uint32_t id, uint64_t after_rev,
@@ -165,7 +166,7 @@ enum err entry_cursor_open(struct txn *txn, uint32_t id, uint64_t after_rev,
     struct slug_hash last_slug;
     memset(last_slug.bytes, 0xff, sizeof last_slug.bytes);
     cursor->id = id;
-    (void) rows_rev(cursor->after, id, after_rev, after_slug != NULL ? after_slug : &last_slug);
+    (void) rows_rev(cursor->at, id, after_rev, after_slug != NULL ? after_slug : &last_slug);
     enum err err = cursor_open(txn, TABLE_REVS, &cursor->revs);
     if (err == ERR_OK) {
         err = cursor_open(txn, TABLE_SLUGS, &cursor->slugs);
@@ -181,21 +182,28 @@ enum err entry_cursor_open(struct txn *txn, uint32_t id, uint64_t after_rev,
     return ERR_OK;
 }
 
-/* The first row of `revs` behind the start, then one after the other. */
+/* The first row of `revs` behind the start, then one after the other. Keys that are none are passed
+ * over: they name nothing, and `verify` sees them. */
 static enum err revs_step(struct entry_cursor *cursor, struct row *ret_row)
 {
-    enum err err;
-    if (cursor->started) {
-        err = cursor_next(&cursor->revs, ret_row);
-    } else {
-        struct bytes after = bytes_of(cursor->after, sizeof cursor->after);
-        err = cursor_seek(&cursor->revs, after, ret_row);
-        if (err == ERR_OK && bytes_equal(ret_row->key, after)) {
-            err = cursor_next(&cursor->revs, ret_row);
+    struct bytes at = BYTES_OF_ARRAY(cursor->at);
+    enum err err = cursor->broken ? ERR_NOT_FOUND : ERR_OK;
+    while (err == ERR_OK) {
+        err = cursor->started ? cursor_next(&cursor->revs, ret_row)
+                              : cursor_seek(&cursor->revs, at, ret_row);
+        if (err != ERR_OK) {
+            break;
         }
+        cursor->started = true;
+        err = rows_own(ret_row->key, REV_KEY_SIZE, cursor->id);
+        if (err == ERR_OK && bytes_compare(ret_row->key, at) > 0) {
+            bytes_copy(cursor->at, ret_row->key);
+            return ERR_OK;
+        }
+        err = err == ERR_CORRUPT ? ERR_OK : err;
     }
-    cursor->started = err == ERR_OK || cursor->started;
-    return err == ERR_OK ? rows_own(ret_row->key, REV_KEY_SIZE, cursor->id) : err;
+    cursor->broken = err != ERR_NOT_FOUND;
+    return err;
 }
 
 enum err entry_cursor_next(struct entry_cursor *cursor, struct bytes *ret_entry, uint64_t *ret_rev,
@@ -205,11 +213,11 @@ enum err entry_cursor_next(struct entry_cursor *cursor, struct bytes *ret_entry,
     struct bytes value;
     struct slug_row slug_row;
     enum err err = revs_step(cursor, &row);
+    *ret_rev = be64_get(cursor->at + 4);
+    memcpy(ret_slug->bytes, cursor->at + 12, SLUG_HASH_SIZE);
     if (err != ERR_OK) {
         return err;
     }
-    *ret_rev = be64_get(row.key.data + 4);
-    memcpy(ret_slug->bytes, row.key.data + 12, SLUG_HASH_SIZE);
     if (row.value.size != SEQ_KEY_SIZE) {
         return ERR_CORRUPT;
     }

@@ -58,8 +58,8 @@ struct entry_cursor;
 MUST_USE enum err entry_cursor_open(struct txn *txn, uint32_t id, uint64_t after_rev,
                                     const struct slug_hash *after_slug,
                                     struct entry_cursor **ret_cursor);
-/* ERR_NOT_FOUND at the end; ERR_CORRUPT names a damaged one (ret_slug and ret_rev are set even
- * then). */
+/* ERR_NOT_FOUND at the end; ERR_CORRUPT names a damaged one (ret_slug and ret_rev are always set, at
+ * the end to the last one). A caller may go on behind ERR_CORRUPT: the end comes. */
 MUST_USE enum err entry_cursor_next(struct entry_cursor *cursor, struct bytes *ret_entry,
                                     uint64_t *ret_rev, struct slug_hash *ret_slug);
 void entry_cursor_close(
