@@ -99,6 +99,10 @@ void clients_emit(struct node *node)
             client->queued += client->out->size;
             effect->bytes = take(&client->out);
         }
+        effect = client->closing ? node_effect(node, EFFECT_CLIENT_CLOSE) : NULL;
+        if (effect != NULL) {
+            effect->client = client->number;
+        }
     }
 }
 
@@ -522,11 +526,15 @@ static enum err client_later(struct node *node, struct client *client, struct by
 
 enum err client_bytes(struct node *node, struct client *client, struct bytes bytes)
 {
+    if (client->closing) {
+        return ERR_OK;
+    }
     struct ctl_msg msg = {0};
     enum err err = ctl_decode(bytes, &msg);
     if (err != ERR_OK) {
         node_refuse(node, err);
         client_error(client, msg.id, err, NULL, NULL);
+        client->closing = true; /* who says what is no request is not listened to further */
         return err == ERR_NOMEM ? err : ERR_OK;
     }
     enum ctl_method method = CTL_hello;

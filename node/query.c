@@ -63,9 +63,17 @@ static bool name_matches(struct bytes name, struct bytes text)
     return true;
 }
 
+/* A local alias decides, of a lab never met, too; else the name of one lab. */
 static enum err lab_by_name(struct node *node, struct txn *txn, struct bytes text,
                             struct lab_id *ret_lab)
 {
+    for (size_t i = 0; i < node->peer_count; i++) {
+        const struct peer_row *row = &node->peers[i]->row;
+        if (!row->removed && bytes_equal(bytes_of_str(row->alias), text)) {
+            *ret_lab = row->lab;
+            return ERR_OK;
+        }
+    }
     struct lab_id at = {0};
     struct lab_id found = {0};
     unsigned count = 0;
@@ -75,17 +83,12 @@ static enum err lab_by_name(struct node *node, struct txn *txn, struct bytes tex
         struct held_lab held;
         err = lab_next(txn, first, &at, &held);
         first = false;
-        if (err == ERR_OK && (name_matches(held.record.name, text) ||
-                              bytes_equal(bytes_of_str(alias_of(node, &at)), text))) {
+        if (err == ERR_OK && name_matches(held.record.name, text)) {
             found = at;
             count++;
-            if (bytes_equal(bytes_of_str(alias_of(node, &at)), text)) {
-                count = 1; /* a local alias decides */
-                break;
-            }
         }
     }
-    if (err != ERR_OK && err != ERR_NOT_FOUND) {
+    if (err != ERR_NOT_FOUND) {
         return err;
     }
     if (count != 1) {
