@@ -39,7 +39,9 @@ struct control_client {
     uint32_t number;
     enum role role;
     bool known, reading, dirty; /* known: the node was told */
+    bool shut, last_word;
     uv_pipe_t handle;
+    uv_shutdown_t shutdown;
     struct outq out;
     struct buf in;                   /* the beginning of a frame */
     struct item up, room, down, bad; /* fixed */
@@ -132,6 +134,32 @@ static void client_cut(struct control_client *client)
     uv_close((uv_handle_t *) &client->handle, on_closed);
 }
 
+static void on_shut(uv_shutdown_t *request, int status)
+{
+    struct control_client *client = request->data;
+    if (status == UV_ECANCELED) {
+        return;
+    }
+    client->deadline_ms = now_ms(client->control) + CONTROL_LINGER_MS;
+}
+
+/* DRAINING and all is out: says so and waits a moment for the other side to have read it, because
+ * closing with bytes unread would destroy the last word. */
+static void drained(struct control_client *client)
+{
+    if (client->shut || outq_size(&client->out) > 0) {
+        return;
+    }
+    client->shut = true;
+    client->shutdown.data = client;
+    if (!client->last_word || client->control->stopping ||
+        uv_shutdown(&client->shutdown, (uv_stream_t *) &client->handle, on_shut) != 0) {
+        client_cut(client);
+    }
+}
+
+static void read_start(struct control_client *client);
+
 /* What was answered goes out, then the socket is closed. */
 static void client_drain(struct control_client *client)
 {
@@ -139,14 +167,14 @@ static void client_drain(struct control_client *client)
         return;
     }
     move(client, DRAINING);
-    client->reading = false;
-    (void) uv_read_stop((uv_stream_t *) &client->handle);
-    if (outq_flush(&client->out) != ERR_OK || outq_size(&client->out) == 0) {
-        client_cut(client);
-        return;
-    }
     client->deadline_ms = now_ms(client->control) + CONTROL_DRAIN_MS;
     sweep_start(client->control);
+    read_start(client); /* to drop it */
+    if (client->state == DRAINING && outq_flush(&client->out) != ERR_OK) {
+        client_cut(client);
+    } else if (client->state == DRAINING) {
+        drained(client);
+    }
 }
 
 /* A last word to one that cannot be served. */
@@ -160,6 +188,7 @@ static void client_refuse(struct control_client *client, enum err err, const cha
             return;
         }
     }
+    client->last_word = true;
     client_drain(client);
 }
 
@@ -198,6 +227,19 @@ static struct buf *frame_copy(struct control_client *client, struct bytes frame)
     return bytes;
 }
 
+/* What a request may cost in a turn: an answer of many kilobytes, or a share in one commit. */
+static unsigned frame_cost(struct bytes frame)
+{
+    struct ctl_msg msg;
+    enum ctl_method method = CTL_hello;
+    if (frame.size > CONTROL_READ_SIZE || ctl_decode(frame, &msg) != ERR_OK) {
+        return 1; /* large ones carry entries */
+    }
+    bool reads = ctl_find(msg.method, &method) == ERR_OK && !ctl_writes(method);
+    ctl_done(&msg);
+    return reads ? INBOX_READ_COST : 1;
+}
+
 /* Cuts whole frames off client->in. ERR_MORE: the rest is the beginning of one. */
 static enum err frames_cut(struct control_client *client)
 {
@@ -217,7 +259,8 @@ static enum err frames_cut(struct control_client *client)
         if (bytes == NULL) {
             return ERR_NOMEM;
         }
-        err = inbox_put_bytes(client->control->inbox, &client->source, &event, bytes);
+        err = inbox_put_bytes(client->control->inbox, &client->source, &event, bytes,
+                              frame_cost(buf_bytes(bytes)));
         used = whole && client->in.size == 0 ? 0 : used + size;
     }
     buf_shift(&client->in, used);
@@ -227,11 +270,14 @@ static enum err frames_cut(struct control_client *client)
 static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *into)
 {
     struct control_client *client = stream->data;
-    if (size == 0 || client->state != UP) {
+    if (size == 0 || (client->state != UP && client->state != DRAINING)) {
         return;
     }
     if (size < 0) {
         client_cut(client);
+        return;
+    }
+    if (client->state == DRAINING) {
         return;
     }
     buf_put(&client->in, bytes_of(into->base, (size_t) size));
@@ -248,15 +294,22 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *into)
     }
 }
 
-static void read_on(struct control_client *client)
+static void read_start(struct control_client *client)
 {
-    if (client->reading || !may_read(client)) {
+    if (client->reading) {
         return;
     }
     if (uv_read_start((uv_stream_t *) &client->handle, on_alloc, on_read) == 0) {
         client->reading = true;
     } else {
         client_cut(client);
+    }
+}
+
+static void read_on(struct control_client *client)
+{
+    if (may_read(client)) {
+        read_start(client);
     }
 }
 
@@ -293,9 +346,10 @@ static void on_progress(struct outq *outq, enum err err)
     if (client->state != UP && client->state != DRAINING) {
         return;
     }
-    if (err != ERR_OK || (client->state == DRAINING && outq_size(outq) == 0)) {
+    if (err != ERR_OK) {
         client_cut(client);
-        return;
+    } else if (client->state == DRAINING) {
+        drained(client);
     }
     if (client->state == UP) {
         client_balance(client);
@@ -545,6 +599,9 @@ void control_stop(struct control *control)
     struct control_client *next = NULL;
     for (struct control_client *client = control->clients; client != NULL; client = next) {
         next = client->next;
+        if (client->shut) {
+            client_cut(client);
+        }
         client_drain(client);
         client_settle(client);
     }

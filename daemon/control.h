@@ -22,7 +22,8 @@
 #define CONTROL_IN_SIZE_MAX (2u * CTL_MSG_SIZE_MAX) /* received and not stepped, one client */
 #define CONTROL_STALL_MS 30000
 #define CONTROL_DRAIN_MS 2000
-#define CONTROL_SWEEP_MS 500
+#define CONTROL_LINGER_MS 250 /* all is out: how long a refused one may take to read it */
+#define CONTROL_SWEEP_MS 250
 
 struct control_client;
 struct control;

@@ -190,10 +190,10 @@ static void reload(struct daemon *daemon)
     daemon_shares(process_fds_max(), (unsigned) conf.network_max_links + HALF_OPEN_MAX, &links,
                   &clients);
     tcp_set_cap(&daemon->tcp, links);
+    log_write(LOG_LEVEL_INFO, "reload", "done: log level, roles, max_links");
     if (daemon->options->log_level == NULL) {
         log_set_level((int) conf.log_level);
     }
-    log_write(LOG_LEVEL_INFO, "reload", "done: log level, roles, max_links");
 }
 
 static void on_sighup(uv_signal_t *handle, int number)

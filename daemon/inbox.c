@@ -75,7 +75,7 @@ void inbox_put(struct inbox *inbox, struct source *source, struct item *item)
 }
 
 enum err inbox_put_bytes(struct inbox *inbox, struct source *source, const struct event *event,
-                         struct buf *bytes)
+                         struct buf *bytes, unsigned cost)
 {
     struct item *item = calloc(1, sizeof *item);
     if (item == NULL) {
@@ -84,6 +84,7 @@ enum err inbox_put_bytes(struct inbox *inbox, struct source *source, const struc
     }
     item->event = *event;
     item->bytes = bytes;
+    item->cost = cost;
     inbox_put(inbox, source, item);
     return ERR_OK;
 }

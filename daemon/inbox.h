@@ -13,12 +13,15 @@
 
 enum inbox_ring { INBOX_CLIENTS, INBOX_LINKS, INBOX_RINGS };
 
+#define INBOX_READ_COST 32 /* a request that only reads: its answer may have many kilobytes */
+
 /* One event that waits. `fixed` items live inside their link or client, so that news that must not
  * be lost needs no memory. */
 struct item {
     struct item *next;
     struct event event; /* event.bytes is filled from `bytes` when it is stepped */
     struct buf *bytes;  /* owned */
+    unsigned cost;      /* of the turn's share; 0 = next to nothing */
     bool fixed;
     bool waiting; /* in a queue */
 };
@@ -48,7 +51,7 @@ struct inbox {
 void inbox_put(struct inbox *inbox, struct source *source, struct item *item);
 /* The same for bytes, which it takes in any case: `event` says all but the bytes. ERR_NOMEM. */
 MUST_USE enum err inbox_put_bytes(struct inbox *inbox, struct source *source,
-                                  const struct event *event, struct buf *bytes);
+                                  const struct event *event, struct buf *bytes, unsigned cost);
 
 /* The next source of the ring that has an item and is not held; it goes to the end of the ring.
  * NULL when there is none. */

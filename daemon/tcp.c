@@ -233,7 +233,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *into)
     struct buf *bytes = read_take(link->tcp, (size_t) size);
     struct event event = {.kind = EVENT_LINK_BYTES, .link = link->number};
     if (bytes == NULL ||
-        inbox_put_bytes(link->tcp->inbox, &link->source, &event, bytes) != ERR_OK) {
+        inbox_put_bytes(link->tcp->inbox, &link->source, &event, bytes, 1) != ERR_OK) {
         link_cut(link);
     } else if (!may_read(link)) {
         link->reading = false;

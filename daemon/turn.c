@@ -62,13 +62,15 @@ static enum err step_ring(struct turn *turn, enum inbox_ring ring)
 {
     uint64_t end_ns = uv_hrtime() + TURN_STEP_US_MAX * 1000ull;
     size_t size = 0;
-    for (unsigned count = 0; count < TURN_REQUESTS_MAX; count++) {
+    unsigned cost = 0;
+    while (cost < TURN_COST_MAX) {
         struct source *source = inbox_next(&turn->inbox, ring);
         if (source == NULL) {
             break;
         }
         struct item *item = inbox_take(&turn->inbox, source);
         size += item->bytes == NULL ? 0 : item->bytes->size;
+        cost += item->cost > 0 ? item->cost : 1;
         enum err err = step(turn, source, item);
         item_free(item);
         source->stepped(source);

@@ -18,7 +18,7 @@
 #include "node/node.h"
 
 #define TURN_LINK_SIZE_MAX (1024u * 1024) /* link bytes stepped in one turn */
-#define TURN_REQUESTS_MAX 512             /* client items stepped in one turn */
+#define TURN_COST_MAX 512                 /* requests stepped in one turn, by cost */
 #define TURN_STEP_US_MAX 15000            /* … and the time for each of the two */
 
 /* What the turn needs from those who listen and act. */

@@ -15,7 +15,7 @@ static void put(struct inbox *inbox, struct source *source, uint32_t link, const
     assert_non_null(bytes);
     buf_put_str(bytes, text);
     struct event event = {.kind = EVENT_LINK_BYTES, .link = link};
-    assert_err(inbox_put_bytes(inbox, source, &event, bytes), ERR_OK);
+    assert_err(inbox_put_bytes(inbox, source, &event, bytes, 1), ERR_OK);
 }
 
 /* Takes what comes next and compares its bytes. */
@@ -125,7 +125,7 @@ static void what_is_kept_is_counted_with_its_whole_memory(void **state)
     struct buf *bytes = buf_new(1 << 16);
     assert_non_null(bytes);
     struct event event = {.kind = EVENT_LINK_BYTES};
-    assert_err(inbox_put_bytes(&inbox, &a, &event, bytes), ERR_OK);
+    assert_err(inbox_put_bytes(&inbox, &a, &event, bytes, 1), ERR_OK);
     assert_true(a.size >= (1 << 16) + sizeof(struct item));
     assert_int_equal(a.size, inbox.size);
     inbox_forget(&inbox, &a);

@@ -201,7 +201,8 @@ static void put(unsigned source, const char *text, size_t size)
     assert_non_null(bytes);
     (void) memset(buf_extend(bytes, size), text[0], size);
     struct event event = {.kind = source < 2 ? EVENT_LINK_BYTES : EVENT_CLIENT_BYTES};
-    assert_err(inbox_put_bytes(&bench->turn.inbox, &bench->sources[source], &event, bytes), ERR_OK);
+    assert_err(inbox_put_bytes(&bench->turn.inbox, &bench->sources[source], &event, bytes, 1),
+               ERR_OK);
 }
 
 static void go(const char *wanted)
@@ -259,11 +260,22 @@ static void a_turn_steps_about_a_mebibyte_of_a_peer_and_leaves_the_rest_for_the_
 static void a_turn_steps_a_bounded_number_of_requests(void **state)
 {
     (void) state;
-    for (unsigned i = 0; i < TURN_REQUESTS_MAX + 1; i++) {
+    for (unsigned i = 0; i < TURN_COST_MAX + 1; i++) {
         put(2, "4", 1);
     }
     (void) uv_run(&bench->loop, UV_RUN_NOWAIT);
-    assert_ptr_equal(strchr(bench->line, 'S'), bench->line + TURN_REQUESTS_MAX);
+    assert_ptr_equal(strchr(bench->line, 'S'), bench->line + TURN_COST_MAX);
+}
+
+static void requests_that_read_count_for_more(void **state)
+{
+    (void) state;
+    for (unsigned i = 0; i < TURN_COST_MAX / INBOX_READ_COST + 5; i++) {
+        put(2, "4", 1);
+        bench->sources[2].last->cost = INBOX_READ_COST;
+    }
+    (void) uv_run(&bench->loop, UV_RUN_NOWAIT);
+    assert_ptr_equal(strchr(bench->line, 'S'), bench->line + TURN_COST_MAX / INBOX_READ_COST);
 }
 
 /* Runs the loop until the line holds `letter`. */
@@ -349,6 +361,7 @@ int main(void)
         WITH_BENCH(the_tick_comes_when_the_node_wants_it),
         WITH_BENCH(a_turn_steps_about_a_mebibyte_of_a_peer_and_leaves_the_rest_for_the_next),
         WITH_BENCH(a_turn_steps_a_bounded_number_of_requests),
+        WITH_BENCH(requests_that_read_count_for_more),
         WITH_BENCH(while_a_job_runs_only_reads_are_answered_and_order_is_kept),
         WITH_BENCH(a_connection_that_is_not_admitted_is_never_stepped),
         WITH_BENCH(after_an_error_of_the_node_nothing_is_performed_any_more),
