@@ -138,7 +138,9 @@ void escape_put(struct buf *into, struct bytes text, enum escape_mode mode)
         }
         at += size;
     }
-    buf_put(into, bytes_of(text.data + from, at - from));
+    if (at > from) { /* an empty text may be NULL, which no number may be added to */
+        buf_put(into, bytes_of(text.data + from, at - from));
+    }
 }
 
 static size_t code_width(uint32_t code)
