@@ -248,14 +248,18 @@ static enum err chain_check(struct scrub *scrub)
 }
 
 /* Compares one bucket, whose pairs were gathered, with its stored digest; keeps what it is. */
-static void bucket_check(struct scrub *scrub, unsigned bucket)
+static enum err bucket_check(struct scrub *scrub, unsigned bucket)
 {
+    if (scrub->pairs.err != ERR_OK) {
+        return scrub->pairs.err;
+    }
     struct hash digest = bucket_digest(buf_bytes(&scrub->pairs));
     if (!hash_equal(&digest, &scrub->digests.buckets[bucket])) {
         problem(scrub, scrub->id, NULL, "a bucket of entries does not match its digest");
     }
     scrub->digests.buckets[bucket] = digest;
     buf_clear(&scrub->pairs);
+    return ERR_OK;
 }
 
 static enum err slugs_check(struct scrub *scrub, uint64_t *ret_count)
@@ -276,19 +280,22 @@ static enum err slugs_check(struct scrub *scrub, uint64_t *ret_count)
         if (err != ERR_OK) {
             break;
         }
-        for (; bucket < row.key.data[4]; bucket++) {
-            bucket_check(scrub, bucket);
+        while (bucket < row.key.data[4]) {
+            enum err checked = bucket_check(scrub, bucket++);
+            if (checked != ERR_OK) {
+                return checked;
+            }
         }
         buf_put(&scrub->pairs, bytes_of(row.key.data + 4, SLUG_HASH_SIZE));
         buf_put(&scrub->pairs, BYTES_OF_ARRAY(slug_row.leaf.bytes));
         count++;
         bytes += slug_row.size;
     }
-    if (scrub->pairs.err != ERR_OK) {
-        return scrub->pairs.err;
-    }
-    for (; bucket < BUCKET_COUNT; bucket++) {
-        bucket_check(scrub, bucket);
+    while (bucket < BUCKET_COUNT) {
+        enum err checked = bucket_check(scrub, bucket++);
+        if (checked != ERR_OK) {
+            return checked;
+        }
     }
     *ret_count = count;
     struct hash root = digests_root(&scrub->digests);
