@@ -65,7 +65,8 @@ class Daemon:
         if not text:
             return self.lab
         slug = text.lower().replace(" ", "-")
-        found = [lab for lab, name, alias in ((self.lab, self.name, None), (SUD, "Région Sud", "sud"))
+        known = ((self.lab, self.name, None), (SUD, "Région Sud", "sud"))
+        found = [lab for lab, name, alias in known
                  if text == did(lab) or slug == name.lower().replace(" ", "-") or text == alias]
         if not found:
             raise Refused("E-NOT-FOUND", "no such lab")
@@ -211,7 +212,8 @@ class Daemon:
     def verify(self, _client, params):
         total = sum(map(len, self.entries.values()))
         if "after" not in params:
-            return {"next": b"\1", "checked": total // 2, "total": total, "problems": [], "labs": []}
+            return {"next": b"\1", "checked": total // 2, "total": total, "problems": [],
+                    "labs": []}
         bad = [{"lab": self.lab, "slug_hash": bytes(16), "what": "leaf \x1b[31m"}]
         labs = [{"lab": lab, "did": did(lab), "name": self.names(lab)[0], "audience": "public",
                  "n": 3, "count": len(self.entries[lab]), "issued_at": self.issued_at,

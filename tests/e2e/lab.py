@@ -31,6 +31,7 @@ import tap
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(SOURCE, "tests", "peer"))  # so that tests may import peer
 BUILD = os.environ.get("ESSAIM_BUILD", os.path.join(SOURCE, "build", "gcc"))
 ESSAIM = os.path.join(BUILD, "cli", "essaim")
 ESSAIMD = os.path.join(BUILD, "daemon", "essaimd")
