@@ -8,7 +8,7 @@ import tree
 
 LINE_MAX = 100
 FUNCTION_MAX = 70
-SOURCES = (".c", ".h", ".py", ".sh", ".build", ".scd", "dev", "run")
+SOURCES = (".c", ".h", ".py", ".sh", ".build", "dev", "run")
 LICENCE = "SPDX-License-Identifier: EUPL-1.2"
 MARK = re.compile(r"\b(" + "|".join(("TO" "DO", "FIX" "ME", "X" "XX", "HA" "CK")) + r")\b")
 BANNED = re.compile(
