@@ -1,0 +1,201 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: EUPL-1.2
+"""A second reader of Essaim's bytes, written from doc/protocol.md alone: verifies every vector of
+vectors.json and refuses every bad one. (verify_link.py beside it replays the link.)"""
+import hashlib, json, re, sys  # noqa: E401
+from nacl.exceptions import BadSignatureError
+from nacl.signing import SigningKey, VerifyKey
+def want(fact, why="does not fit"):
+    if not fact:
+        raise ValueError(why)
+
+# ---- §2: canonical msgpack. Lead byte: kind, bytes of the number behind it, its bound.
+LEADS = {first + i: (kind, size << i, bound) for first, kind, size, bounds in (
+    (0xc4, "bin", 1, (0, 256, 1 << 16)), (0xcc, "int", 1, (128, 256, 1 << 16, 1 << 32)),
+    (0xd0, "int", 1, (-32, -128, -(1 << 15), -(1 << 31))), (0xd9, "str", 1, (32, 256, 1 << 16)),
+    (0xdc, "array", 2, (16, 1 << 16)), (0xde, "map", 2, (16, 1 << 16))
+) for i, bound in enumerate(bounds)}
+
+class Reader:
+    """The canonical value at the head of `data`; `at` is its size."""
+    def __init__(self, data, depth_max=8, nodes_max=65536):
+        self.data, self.at, self.depth_max, self.nodes_left = data, 0, depth_max, nodes_max
+        self.value = self.read(0)
+    def take(self, size):
+        want(size <= len(self.data) - self.at, "cut")
+        self.at += size
+        return self.data[self.at - size:self.at]
+    def head(self):
+        lead = self.take(1)[0]
+        if lead in LEADS:
+            kind, size, bound = LEADS[lead]
+            value = int.from_bytes(self.take(size), "big", signed=bound < 0)
+            want(value < bound if bound < 0 else value >= bound, "not the shortest form")
+            return kind, value
+        want(lead < 0xc1 or lead in (0xc2, 0xc3) or lead >= 0xe0, "float, ext or nothing")
+        return (("int", lead) if lead < 0x80 else ("map", lead & 15) if lead < 0x90 else
+                ("array", lead & 15) if lead < 0xa0 else ("str", lead & 31) if lead < 0xc0 else
+                ("int", lead - 256) if lead >= 0xe0 else (None, [None, 0, False, True][lead & 3]))
+    def read(self, depth):
+        self.nodes_left -= 1
+        want(self.nodes_left >= 0, "too many nodes")
+        kind, value = self.head()
+        if kind == "str":
+            words = self.take(value).decode("utf-8")
+            want(not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f]", words), "control character")
+            return words
+        if kind not in ("array", "map"):
+            return self.take(value) if kind == "bin" else value
+        want(depth < self.depth_max, "too deep")
+        items = [self.read(depth + 1) for _ in range(value if kind == "array" else 2 * value)]
+        if kind == "array":
+            return items
+        want(all(type(key) is str for key in items[::2]), "a key that is no text")
+        keys = [key.encode() for key in items[::2]]
+        want(all(a < b for a, b in zip(keys, keys[1:])), "keys do not ascend")
+        return dict(zip(items[::2], items[1::2]))
+def decode(data, **limits):
+    reader = Reader(data, **limits)
+    want(reader.at == len(data), "something follows")
+    return reader.value
+
+# ---- §§1 and 3: hashes and names
+def tag(name):
+    return f"essaim1 {name}".encode().ljust(16, b"\0")
+def digest(name, data, size=32):
+    return hashlib.blake2b(tag(name) + data, digest_size=size).digest()
+def lab_of(did):
+    base58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+    want(re.fullmatch(f"did:key:z[{base58[1:]}][{base58}]*", did), "no did:key")
+    key = sum(base58.index(digit) * 58 ** i for i, digit in enumerate(reversed(did[9:])))
+    want(key >> 256 == 0xed01, "another codec or size")
+    return (key & (1 << 256) - 1).to_bytes(32, "big")
+
+# ---- shapes of items: * is a list of them, ? that or nil
+def text(pattern, size):
+    return lambda v: type(v) is str and len(v.encode()) <= size and re.fullmatch(pattern, v)
+def sized(low, high):
+    return lambda v: type(v) is bytes and low <= len(v) <= high
+def number(low, end=1 << 64):
+    return lambda v: type(v) is int and low <= v < end
+
+SHAPES = {
+    "u": number(0), "n": number(1), "stream": number(0, 1 << 32), "1": number(1, 2),
+    "lab": text("lab", 3), "head": text("head", 4), "name": text("[^\t\n\r]+", 64),
+    "slug": text("[a-z0-9][a-z0-9-]*", 64), "kind": text("[a-z][a-z0-9-]*", 32),
+    "audience": text("[a-z0-9][a-z0-9:._-]*", 64), "reason": text("[^\t\n\r]*", 200),
+    "b16": sized(16, 16), "b32": sized(32, 32), "b64": sized(64, 64), "bin": sized(0, 65535),
+    "RECORD": sized(1, 8192), "HEAD": sized(1, 512), "ENTRY": sized(1, 61440),
+    "b16s": lambda v: type(v) is bytes and len(v) % 16 == 0, "map": lambda v: type(v) is dict,
+    "good": lambda v: shaped(v, "b32 audience n b32"), "arrived": lambda v: shaped(v, "u HEAD")}
+def fits(value, shape):
+    if shape[-1] == "*":
+        return type(value) is list and all(fits(item, shape[:-1]) for item in value)
+    return (shape[-1] == "?" and value is None) or SHAPES[shape.rstrip("?")](value)
+def shaped(value, shapes):
+    return type(value) is list and len(value) == len(shapes.split()) and all(
+        map(fits, value, shapes.split()))
+
+# ---- §4: entries, roots, signed objects, openings
+def entry(data):
+    value = decode(data, depth_max=9, nodes_max=4100)  # around a body: 8 deep, 4,096 nodes
+    want(len(data) <= 61440 and shaped(value, "slug n kind map"))
+    return value
+def catalogue(stream):
+    """slug hash -> entry bytes, of entries that stand one behind the other."""
+    entries = {}
+    while stream:
+        size = Reader(stream, depth_max=9).at
+        one, stream = stream[:size], stream[size:]
+        entries[digest("slug", entry(one)[0].encode(), 16)] = one
+    return entries
+def root(entries):
+    buckets = [b""] * 256
+    for slug_hash in sorted(entries):
+        buckets[slug_hash[0]] += slug_hash + digest("leaf", entries[slug_hash])
+    digests = level = [digest("bucket", bucket) for bucket in buckets]
+    while len(level) > 1:
+        level = [digest("node", level[i] + level[i + 1]) for i in range(0, len(level), 2)]
+    return level[0], digests
+def signed(data, purpose, key=None):
+    """Form, then fields, then the signature; a lab record is signed by the lab it names."""
+    parts = decode(data)
+    want(len(data) <= (8192 if purpose == "lab" else 512) and shaped(parts, "bin b64"))
+    items = decode(parts[0])
+    want(shaped(items, {"lab": "lab 1 b32 n name b32 b32 u good*",
+                        "head": "head 1 b32 b32 n audience n u u b32 b32 u b16"}[purpose]))
+    want(purpose == "head" or len(items[8]) <= (32 if items[3] > 1 else 0), "last_good")
+    VerifyKey(key or items[2]).verify(tag(purpose) + parts[0], parts[1])
+    return items, digest("headhash", parts[0])
+def linked(held, offered, opening):
+    """`held`: items and hash of the held head, or None; `offered`: the other head's items."""
+    history = held[0][10] if held else bytes(32)
+    want(not held or opening[:1] == [held[1]], "does not begin with the held head")
+    for head_hash in opening:
+        history = digest("history", history + head_hash)
+    want(history == offered[10], "unlinked")
+
+# ---- §6: messages
+MESSAGES = {1: "u u b32 b32 n RECORD? u b16 b16? u", 2: "RECORD*", 3: "u arrived*",
+            4: "stream b32 audience u u b16?", 5: "stream ENTRY* b16s b32*", 6: "stream HEAD?",
+            10: "u u", 11: "u", 12: "u", 13: "u reason", 14: ""}
+RESERVED = {7: "stream b32 audience u bin", 8: "stream b32 audience u u bin ENTRY*",
+            9: "b32 bin", 15: "bin RECORD", 16: "RECORD"}
+
+def message(data, table=None):
+    table, value = table or MESSAGES, decode(data)
+    want(type(value) is list and value and type(value[0]) is int and value[0] in table, "type")
+    want(shaped(value[1:], table[value[0]]))
+    want(value[0] != 4 or (value[5] > 0) == (value[6] is not None), "half a place to go on from")
+    return value
+
+# ---- the vectors
+def good(v):
+    for lab in v["labs"].values():
+        root_pk = SigningKey(raw(lab["root_seed"])).verify_key.encode()
+        yield root_pk == lab_of(lab["did"]) == raw(lab["lab"])
+        yield SigningKey(raw(lab["signing_seed"])).verify_key.encode() == raw(lab["signing_pk"])
+    for one in v["hashes"]:
+        yield digest(one["tag"][8:], one["text"].encode()) == raw(one["hash"])
+    for one in v["entries"]:
+        data = raw(one["bytes"])
+        yield entry(data) == one["value"] and digest("leaf", data) == raw(one["leaf"])
+        yield digest("slug", one["value"][0].encode(), 16) == raw(one["slug_hash"])
+    for one in v["roots"]:
+        top, digests = root(catalogue(raw(one["entries"])))
+        yield [top, digests[0], digest("bucket", b"".join(digests))] == [
+            raw(one[name]) for name in ("root", "first_digest", "digests_hashed_as_a_bucket")]
+    for one in v["records"]:
+        items = signed(raw(one["bytes"]), "lab")[0]
+        yield items == one["value"] and items[2] == raw(one["key"])
+    for one in v["heads"]:
+        items, head_hash = signed(raw(one["bytes"]), "head", raw(one["key"]))
+        live = catalogue(raw(one["entries"]))
+        yield items == one["value"] and head_hash == raw(one["head_hash"])
+        yield [len(live), sum(map(len, live.values())), root(live)[0]] == items[7:10]
+        yield all(entry(data)[1] <= items[6] for data in live.values())
+    for name, table in (("messages", MESSAGES), ("reserved", RESERVED)):
+        yield all(message(raw(one["bytes"]), table) == one["value"] for one in v[name])
+        yield {one["value"][0] for one in v[name]} == set(table)
+    yield all(accepted(v, {"what": "opening", **one}) for one in v["openings"])
+def opening(v, one):
+    heads = [signed(raw(h["bytes"]), "head", raw(h["key"])) for h in v["heads"]]
+    held = heads[one["held"] - 1] if one["held"] else None
+    linked(held, heads[one["offered"] - 1][0], [raw(item) for item in one["opening"]])
+def accepted(v, one):
+    data = raw(one.get("bytes", "")) + bytes(one.get("zeros", 0))
+    try:
+        {"value": lambda: decode(data, nodes_max=4096), "entry": lambda: entry(data),
+         "message": lambda: message(data), "did": lambda: lab_of(one["text"]),
+         "record": lambda: signed(data, "lab"), "opening": lambda: opening(v, one),
+         "head": lambda: signed(data, "head", raw(v["heads"][0]["key"]))}[one["what"]]()
+    except (ValueError, BadSignatureError):
+        return False
+    return True
+
+raw = bytes.fromhex
+with open(sys.argv[1], encoding="utf-8") as file:
+    VECTORS = json.load(file, object_hook=lambda o: raw(o["bin"]) if set(o) == {"bin"} else o)
+WRONG = [f"good fact number {i}" for i, fact in enumerate(good(VECTORS)) if not fact] + [
+    str(one) for one in VECTORS["bad"] if accepted(VECTORS, one) != bool(one.get("ok"))]
+sys.exit("\n".join(WRONG) or print(f"{len(VECTORS['bad'])} bad and all good vectors: as due"))
