@@ -40,7 +40,8 @@
     X(verify, "vérifier verifier", "reader", 0, 0, 0, "", \
       N_("check every signature, hash and history on disk")) \
     X(version, "", NULL, 0, 0, 0, "", N_("the version of this program")) \
-    X(help, "aide", NULL, 0, 0, 1, N_("[COMMAND | scripting]"), N_("help, in short or about one command"))
+    X(help, "aide", NULL, 0, 0, 1, N_("[COMMAND | scripting]"), \
+      N_("help, in short or about one command"))
 /* clang-format on */
 
 struct cli {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
-/* essaim id: the lab's did:key alone on stdout. Where no daemon runs it is read from the lab record,
- * which is public and signed. */
+/* essaim id: the lab's did:key alone on stdout. Where no daemon runs it is read from the lab
+ * record, which is public and signed. */
 #include <stdio.h>
 
 #include "base/limits.h"

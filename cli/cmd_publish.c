@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 /*
- * essaim publish: records from files or stdin, checked here, sent as one batch, reported one by one.
+ * essaim publish: records from files or stdin, checked here, sent as one batch, reported one by
+ * one.
  *
  * A record that is wrong is said with file, line, column, field and fix, and left out; the others
  * are published all the same (exit 9). A file that cannot be read ends the command before anything

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
-/* essaim withdraw: takes entries of this lab back, everywhere. Asks first on a terminal. A slug that
- * is not there is said; the others are withdrawn all the same (exit 9, or 3 if none was there). */
+/* essaim withdraw: takes entries of this lab back, everywhere. Asks first on a terminal. A slug
+ * that is not there is said; the others are withdrawn all the same (exit 9, or 3 if none was). */
 #include <stdio.h>
 
 #include "cli/cmd.h"

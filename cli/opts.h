@@ -32,7 +32,7 @@
     X(version,  NULL,            true,  N_("the version")) \
     X(name,     N_("NAME"),      false, N_("the lab's name, as people write it")) \
     X(listen,   N_("HOST:PORT"), false, N_("where other labs reach this one")) \
-    X(if_rev,   N_("N"),         false, N_("only if the entry is at revision N (0: not there yet)")) \
+    X(if_rev,   N_("N"),         false, N_("only if the entry is at revision N (0: none yet)")) \
     X(reason,   N_("TEXT"),      false, N_("why; kept in this command's own report only")) \
     X(lab,      N_("LAB"),       false, N_("only this lab: name, alias or did:key")) \
     X(kind,     N_("KIND"),      false, N_("only this kind of entry")) \

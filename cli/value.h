@@ -18,7 +18,7 @@
  * out. The caller owns the tree. */
 json_t *value_unpack(struct bytes packed);
 
-/* What stands at object[key] as bytes becomes hexadecimal text, or with `did` a lab id's did:key. */
+/* Bytes at object[key] become hexadecimal text, or with `did` a lab id's did:key. */
 void value_bin_text(json_t *object, const char *key, bool did);
 /* Seconds at object[key] become RFC 3339. */
 void value_when_text(json_t *object, const char *key);

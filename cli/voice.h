@@ -22,7 +22,7 @@ struct voice {
 void voice_flaw(struct voice *voice, const struct flaw *flaw);
 /* At most 20 are said; not with --json or --quiet. */
 void voice_warn(struct voice *voice, const struct flaw *flaw);
-/* A remark: printf, already translated, foreign text already escaped. Not with --json or --quiet. */
+/* A remark: printf, already translated, foreign text already escaped. Not with --json, --quiet. */
 void voice_note(struct voice *voice, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The members of the error object. */

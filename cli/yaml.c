@@ -16,6 +16,19 @@
 #include "base/utf8.h"
 #include "cli/text.h"
 
+/* The longest beginning of whole characters that are all allowed. */
+static size_t good_size(struct bytes text)
+{
+    size_t good = 0;
+    size_t size = 1;
+    while (size <= 4 && good + size <= text.size) { /* a character has 1 to 4 bytes */
+        bool valid = utf8_valid(bytes_of(text.data + good, size));
+        good += valid ? size : 0;
+        size = valid ? 1 : size + 1;
+    }
+    return good;
+}
+
 /* Before libfyaml sees it: only what YAML may hold. The line and column are found by counting. */
 static enum err bytes_check(struct bytes text, struct build *build)
 {
@@ -35,11 +48,7 @@ static enum err bytes_check(struct bytes text, struct build *build)
         line_start = at;
         line++;
     }
-    size_t good = 0;
-    while (line_start + good < text.size &&
-           utf8_valid(bytes_of(text.data + line_start, good + 1))) {
-        good++;
-    }
+    size_t good = good_size(bytes_of(text.data + line_start, text.size - line_start));
     return build_refuse(build, ERR_SYNTAX,
                         YAML_AT(line, utf8_count(bytes_of(text.data + line_start, good))),
                         N_("this is not text: a control character or not UTF-8"),
@@ -339,6 +348,7 @@ static enum err outer_take(struct yaml *yaml, struct fy_event *event, struct bui
     case FYET_DOCUMENT_START:
         if (event->document_start.document_state != NULL &&
             fy_document_state_tags_explicit(event->document_start.document_state)) {
+            yaml->broken = true;
             return build_refuse(build, ERR_SYNTAX, yaml->at, N_("tags (!) are not accepted"),
                                 N_("remove the tag, or put the text in quotes"));
         }
