@@ -13,7 +13,7 @@ def want(fact, why="does not fit"):
 LEADS = {first + i: (kind, size << i, low) for first, kind, size, lows in (
     (0xc4, "bin", 1, (0, 256, 1 << 16)), (0xcc, "int", 1, (128, 256, 1 << 16, 1 << 32)),
     (0xd0, "int", 1, (-32, -128, -(1 << 15), -(1 << 31))), (0xd9, "str", 1, (32, 256, 1 << 16)),
-    (0xdc, "array", 2, (16, 1 << 16)), (0xde, "map", 2, (16, 1 << 16))) for i, low in enumerate(lows)}
+    (0xdc, "array", 2, (16, 65536)), (0xde, "map", 2, (16, 65536))) for i, low in enumerate(lows)}
 
 class Reader:
     """The canonical value at the head of `data`; `at` is its size."""
