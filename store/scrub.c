@@ -13,6 +13,9 @@
  * differ (something is lost, or the store was written to between the pages) phase 2 looks each
  * one up.
  *
+ * Rows that cannot be found by their key are damage, too, although a walk passes them: see struct
+ * order.
+ *
  * `at`: phase u8 ‖ bodies checked u56 ‖ next seq, last catalogue id, or first 8 bytes of the last
  * lab ‖ visible bodies u64, in phase 2 whether to look each one up.
  */
@@ -82,6 +85,70 @@ static bool hash_equal(const struct hash *a, const struct hash *b)
     return memcmp(a->bytes, b->bytes, HASH_SIZE) == 0;
 }
 
+/* ---- whether a table can be searched ---- */
+
+/*
+ * A walk visits one leaf page after the other and does not see damage in the pages above them, by
+ * which keys are looked up; nor does it see one row come twice in place of another. So keys must
+ * ascend, and the first and the last one of every page must be found from the top. Where a page
+ * ends is seen from where keys lie in the map.
+ */
+#define PAGE_ALIGN 4096u
+#define ORDER_KEY_MAX 64
+
+struct order {
+    enum table table;
+    uint8_t last[ORDER_KEY_MAX];
+    size_t last_size; /* 0 = none yet */
+    uintptr_t page;
+    bool damaged;
+};
+
+static enum err order_find(struct scrub *scrub, struct order *order, struct bytes key)
+{
+    struct bytes value;
+    enum err err = txn_get(scrub->txn, order->table, key, &value);
+    if (err == ERR_NOT_FOUND || err == ERR_CORRUPT) {
+        order->damaged = true;
+        return ERR_OK;
+    }
+    return err;
+}
+
+static enum err order_row(struct scrub *scrub, struct order *order, struct bytes key)
+{
+    struct bytes last = bytes_of(order->last, order->last_size);
+    uintptr_t page = (uintptr_t) key.data / PAGE_ALIGN;
+    enum err err = ERR_OK;
+    if (key.size == 0 || key.size > ORDER_KEY_MAX ||
+        (last.size > 0 && bytes_compare(last, key) >= 0)) {
+        order->damaged = true;
+        return ERR_OK;
+    }
+    if (page != order->page) {
+        err = last.size > 0 ? order_find(scrub, order, last) : ERR_OK;
+        if (err == ERR_OK) {
+            err = order_find(scrub, order, key);
+        }
+        order->page = page;
+    }
+    bytes_copy(order->last, key);
+    order->last_size = key.size;
+    return err;
+}
+
+static enum err order_end(struct scrub *scrub, struct order *order)
+{
+    enum err err = ERR_OK;
+    if (order->last_size > 0) {
+        err = order_find(scrub, order, bytes_of(order->last, order->last_size));
+    }
+    if (order->damaged) {
+        problem(scrub, scrub->id, NULL, "a table is out of order or cannot be searched");
+    }
+    return err;
+}
+
 /* ---- phase 1: bodies ---- */
 
 /* Whether a body that `slugs` does not point to has a reason to be there. */
@@ -147,19 +214,27 @@ static enum err bodies_check(struct scrub *scrub, size_t count, uint64_t *seq, b
 {
     uint8_t key[SEQ_KEY_SIZE];
     struct row row;
+    struct order order = {.table = TABLE_BODIES};
     enum err err = cursor_seek(&scrub->bodies, rows_seq(key, *seq), &row);
     for (size_t i = 0; i < count && err == ERR_OK; i++) {
-        if (row.key.size == SEQ_KEY_SIZE) {
+        if (row.key.size == SEQ_KEY_SIZE && be64_get(row.key.data) >= *seq) {
             *seq = be64_get(row.key.data) + 1;
         }
         scrub->page->checked++;
-        err = body_check(scrub, &row);
+        err = order_row(scrub, &order, row.key);
+        if (err == ERR_OK) {
+            err = body_check(scrub, &row);
+        }
         if (err != ERR_OK) {
             return err;
         }
         err = cursor_next(&scrub->bodies, &row);
     }
     *ret_over = err != ERR_OK;
+    enum err ended = order_end(scrub, &order);
+    if (ended != ERR_OK) {
+        return ended;
+    }
     if (err != ERR_OK && err != ERR_NOT_FOUND) {
         return damaged(scrub, err, "the bodies table is damaged");
     }
@@ -219,6 +294,7 @@ static enum err chain_check(struct scrub *scrub)
     struct hash history = {0}, head_hash = {0};
     struct row row;
     uint64_t n = 0;
+    struct order order = {.table = TABLE_HASHES};
     defer(cursor_close) struct cursor hashes = {0};
     enum err err = cursor_open(scrub->txn, TABLE_HASHES, &hashes);
     if (err == ERR_OK) {
@@ -234,7 +310,14 @@ static enum err chain_check(struct scrub *scrub)
         if (n < head->n) {
             history = history_next(&history, &head_hash);
         }
-        err = cursor_next(&hashes, &row);
+        err = order_row(scrub, &order, row.key);
+        if (err == ERR_OK) {
+            err = cursor_next(&hashes, &row);
+        }
+    }
+    enum err ended = order_end(scrub, &order);
+    if (ended != ERR_OK) {
+        return ended;
     }
     if (err != ERR_OK && err != ERR_NOT_FOUND && err != ERR_CORRUPT) {
         return err;
@@ -271,11 +354,15 @@ static enum err slugs_check(struct scrub *scrub, uint64_t *ret_count)
     struct row row;
     uint64_t count = 0, bytes = 0;
     unsigned bucket = 0;
+    struct order order = {.table = TABLE_SLUGS};
     enum err err = cursor_seek(&scrub->slugs, rows_slug(key, scrub->id, &first), &row);
     for (; err == ERR_OK; err = cursor_next(&scrub->slugs, &row)) {
         err = rows_own(row.key, SLUG_KEY_SIZE, scrub->id);
         if (err == ERR_OK) {
             err = rows_slug_get(row.value, &slug_row);
+        }
+        if (err == ERR_OK) {
+            err = order_row(scrub, &order, row.key);
         }
         if (err != ERR_OK) {
             break;
@@ -304,6 +391,10 @@ static enum err slugs_check(struct scrub *scrub, uint64_t *ret_count)
     }
     if (count != head->count || bytes != head->bytes) {
         problem(scrub, scrub->id, NULL, "count or bytes are not those of the head");
+    }
+    enum err ended = order_end(scrub, &order);
+    if (ended != ERR_OK) {
+        return ended;
     }
     return err == ERR_NOT_FOUND ? ERR_OK : damaged(scrub, err, "the table of entries is damaged");
 }
@@ -353,6 +444,7 @@ static enum err revs_check(struct scrub *scrub, uint64_t slug_count)
     struct slug_hash first = {0};
     struct row row;
     uint64_t count = 0;
+    struct order order = {.table = TABLE_REVS};
     enum err err = cursor_seek(&scrub->revs, rows_rev(key, scrub->id, 0, &first), &row);
     for (; err == ERR_OK; err = cursor_next(&scrub->revs, &row)) {
         err = rows_own(row.key, REV_KEY_SIZE, scrub->id);
@@ -360,15 +452,38 @@ static enum err revs_check(struct scrub *scrub, uint64_t slug_count)
             break;
         }
         count++;
-        err = rev_check(scrub, &row);
+        err = order_row(scrub, &order, row.key);
+        if (err == ERR_OK) {
+            err = rev_check(scrub, &row);
+        }
         if (err != ERR_OK) {
             return err;
         }
+    }
+    enum err ended = order_end(scrub, &order);
+    if (ended != ERR_OK) {
+        return ended;
     }
     if (count != slug_count) {
         problem(scrub, scrub->id, NULL, "entries are missing from the order of revisions");
     }
     return err == ERR_NOT_FOUND ? ERR_OK : damaged(scrub, err, "the order of revisions is damaged");
+}
+
+/* What stands at arrival `number` must be `wanted`. */
+static enum err arrival_check(struct scrub *scrub, uint64_t number, const struct arrival *wanted)
+{
+    struct arrival found = {0};
+    enum err err = number == 0 ? ERR_NOT_FOUND : arrival_next(scrub->txn, number - 1, &found);
+    if (err != ERR_OK && err != ERR_NOT_FOUND && err != ERR_CORRUPT) {
+        return err;
+    }
+    if (err != ERR_OK || found.number != number || found.is_head != wanted->is_head ||
+        found.catalogue != wanted->catalogue ||
+        memcmp(found.lab.bytes, wanted->lab.bytes, KEY_SIZE) != 0) {
+        problem(scrub, wanted->catalogue, NULL, "an arrival is missing or damaged");
+    }
+    return ERR_OK;
 }
 
 static enum err catalogue_check(struct scrub *scrub)
@@ -392,6 +507,10 @@ static enum err catalogue_check(struct scrub *scrub)
         err = ERR_OK;
     }
     if (err == ERR_OK) {
+        struct arrival arrival = {.is_head = true, .catalogue = scrub->id};
+        err = arrival_check(scrub, scrub->held.arrival, &arrival);
+    }
+    if (err == ERR_OK) {
         err = head_check(scrub);
     }
     if (err == ERR_OK) {
@@ -409,6 +528,23 @@ static enum err catalogue_check(struct scrub *scrub)
 
 /* ---- phase 3: lab records ---- */
 
+/* One arrival for each head and each record: fewer heads or records than that are lost ones. */
+static enum err counts_check(struct scrub *scrub)
+{
+    uint64_t heads = 0, labs = 0, arrivals = 0;
+    enum err err = txn_rows(scrub->txn, TABLE_HEADS, &heads);
+    if (err == ERR_OK) {
+        err = txn_rows(scrub->txn, TABLE_LABS, &labs);
+    }
+    if (err == ERR_OK) {
+        err = txn_rows(scrub->txn, TABLE_ARRIVALS, &arrivals);
+    }
+    if (err == ERR_OK && arrivals != heads + labs) {
+        problem(scrub, 0, NULL, "there are not as many arrivals as heads and records");
+    }
+    return err;
+}
+
 static enum err labs_check(struct scrub *scrub, uint64_t *after, bool *ret_over)
 {
     struct lab_id lab;
@@ -424,8 +560,11 @@ static enum err labs_check(struct scrub *scrub, uint64_t *after, bool *ret_over)
         bool moved = first || memcmp(before.bytes, lab.bytes, sizeof lab.bytes) != 0;
         if (err == ERR_NOT_FOUND || (err == ERR_CORRUPT && !moved)) {
             *ret_over = true;
-            return damaged(scrub, err == ERR_NOT_FOUND ? ERR_OK : err,
-                           "the table of labs is damaged");
+            return err == ERR_NOT_FOUND ? counts_check(scrub)
+                                        : damaged(scrub, err, "the table of labs is damaged");
+        }
+        if (err == ERR_OK) {
+            err = arrival_check(scrub, held.arrival, &(struct arrival){.lab = lab});
         }
         if (err != ERR_OK && err != ERR_CORRUPT) {
             return err;

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/*
+ * Bits flip anywhere in data.mdb (promise D6). Whatever a store says afterwards, in a process of
+ * its own: it refuses to open, or dies, or names the damage, or the flip hit nothing that counts,
+ * and then every entry is there and right. A wrong entry is never given out.
+ */
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "store_help.h"
+
+#define ENTRIES 120u
+#define FLIPS 600u
+
+enum verdict { VERDICT_HARMLESS, VERDICT_NAMED, VERDICT_REFUSED, VERDICT_WRONG, VERDICT_SILENT };
+
+static struct hash leaves[ENTRIES];
+
+/* How many entries come out right; -1 when one is wrong. */
+static int good_entries(struct txn *txn)
+{
+    struct entry_cursor *cursor = NULL;
+    struct bytes bytes;
+    struct slug_hash slug;
+    uint64_t rev;
+    int good = 0;
+    enum err err = entry_cursor_open(txn, 1, 0, NULL, &cursor);
+    while (err != ERR_NOT_FOUND && cursor != NULL) {
+        err = entry_cursor_next(cursor, &bytes, &rev, &slug);
+        if (err != ERR_OK) {
+            continue;
+        }
+        struct hash leaf = entry_leaf(bytes);
+        bool known = false;
+        for (unsigned i = 0; i < ENTRIES && !known; i++) {
+            known = memcmp(leaf.bytes, leaves[i].bytes, HASH_SIZE) == 0;
+        }
+        if (!known) {
+            return -1;
+        }
+        good++;
+    }
+    entry_cursor_close(cursor);
+    return good;
+}
+
+/* Each entry by its slug: the right one, or none. */
+static bool slugs_right(struct txn *txn, int *good)
+{
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        struct slug_hash slug = help_slug(i);
+        struct bytes bytes;
+        if (catalogue_entry(txn, 1, &slug, &bytes) != ERR_OK) {
+            continue;
+        }
+        struct hash leaf = entry_leaf(bytes);
+        if (memcmp(leaf.bytes, leaves[i].bytes, HASH_SIZE) != 0) {
+            return false;
+        }
+        (*good)++;
+    }
+    return true;
+}
+
+static enum verdict look(struct scratch *scratch)
+{
+    struct txn *txn = NULL;
+    int by_slug = 0;
+    if (store_open(scratch->path, &scratch->options, &scratch->store) != ERR_OK ||
+        txn_begin_read(scratch->store, &txn) != ERR_OK) {
+        return VERDICT_REFUSED;
+    }
+    int good = good_entries(txn);
+    if (good < 0 || !slugs_right(txn, &by_slug)) {
+        return VERDICT_WRONG;
+    }
+    uint8_t at[SCRUB_AT_SIZE] = {0};
+    struct scrub_page page = {0};
+    uint64_t problems = 0;
+    for (unsigned pages = 0; !page.done && pages < 1000; pages++) {
+        if (scrub_step(txn, at, 1000, &page) != ERR_OK) {
+            return VERDICT_NAMED;
+        }
+        problems += page.problems_seen;
+    }
+    if (problems > 0) {
+        return VERDICT_NAMED;
+    }
+    struct held_head held;
+    bool whole = good == ENTRIES && by_slug == ENTRIES && catalogue_head(txn, 1, &held) == ERR_OK &&
+                 held.head.count == ENTRIES;
+    return whole ? VERDICT_HARMLESS : VERDICT_SILENT;
+}
+
+static int look_in_a_child(struct scratch *scratch)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        struct rlimit none = {0};
+        (void) setrlimit(RLIMIT_CORE, &none);
+        (void) !freopen("/dev/null", "w", stderr); /* LMDB's last words */
+        static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+        for (size_t i = 0; i < 5; i++) { /* not cmocka's */
+            (void) signal(signals[i], SIG_DFL);
+        }
+        (void) alarm(20);
+        _exit(look(scratch));
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+static void a_flipped_bit_never_gives_a_wrong_entry(void **state)
+{
+    struct scratch *scratch = *state;
+    struct buf file = {0}, entry = {0};
+    unsigned counts[VERDICT_SILENT + 1] = {0}, died = 0;
+    help_lab(scratch);
+    (void) help_publish(scratch, 0, ENTRIES, 1, 300);
+    (void) help_publish(scratch, 7, 3, 2, 6000);
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        bool second = i >= 7 && i < 10;
+        help_entry(i, second ? 2 : 1, second ? 2 : 1, second ? 6000 : 300, &entry);
+        leaves[i] = entry_leaf(buf_bytes(&entry));
+    }
+    help_close(scratch);
+    help_file(scratch, &file);
+    for (unsigned i = 0; i < FLIPS; i++) {
+        size_t bit = help_random(scratch) % (file.size * 8);
+        file.data[bit / 8] ^= (uint8_t) (1u << (bit % 8));
+        help_file_put(scratch, buf_bytes(&file));
+        int status = look_in_a_child(scratch);
+        file.data[bit / 8] ^= (uint8_t) (1u << (bit % 8));
+        assert_true(WIFSIGNALED(status) ? WTERMSIG(status) != SIGALRM
+                                        : WEXITSTATUS(status) <= VERDICT_SILENT);
+        if (WIFSIGNALED(status)) {
+            died++;
+        } else {
+            counts[WEXITSTATUS(status)]++;
+        }
+        if (!WIFSIGNALED(status) && WEXITSTATUS(status) >= VERDICT_WRONG) {
+            fail_msg("bit %zu (page %zu, offset %zu): verdict %d", bit, bit / 8 / 4096,
+                     bit / 8 % 4096, WEXITSTATUS(status));
+        }
+    }
+    print_message("%u flips: %u harmless, %u named, %u refused, %u died\n", FLIPS,
+                  counts[VERDICT_HARMLESS], counts[VERDICT_NAMED], counts[VERDICT_REFUSED], died);
+    assert_true(counts[VERDICT_NAMED] > FLIPS / 5);
+    buf_done(&file);
+    buf_done(&entry);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, help_setup, help_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_flipped_bit_never_gives_a_wrong_entry),
+    };
+    return cmocka_run_group_tests_name("store_rot", tests, NULL, NULL);
+}
