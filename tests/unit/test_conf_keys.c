@@ -206,6 +206,7 @@ static void what_is_no_key_of_its_kind_is_refused(void **state)
         "essaim-key-2 link %s\n",
         "essaim-key-1 link %s",
         "essaim-key-1 link %s\n\n",
+        "essaim-key-1 link %sx",
         "essaim-key-1 link  %s\n",
         "essaim-key-1 link g%s\n",
         "essaim-key-1 link %s0\n",

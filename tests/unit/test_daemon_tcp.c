@@ -295,6 +295,7 @@ static void closing_lets_out_what_was_sent_and_then_tells(void **state)
     tcp_close(&house->tcp, link);
     tcp_close(&house->tcp, link);
     tcp_send(&house->tcp, link, piece(10)); /* too late: dropped */
+    assert_int_equal(write(fd, "and more", 8), 8);
     size_t size = 0;
     char got[65536];
     ssize_t part = -1;
@@ -307,6 +308,7 @@ static void closing_lets_out_what_was_sent_and_then_tells(void **state)
     assert_int_equal(close(fd), 0);
     struct event down = {.kind = EVENT_LINK_ROOM};
     while (down.kind != EVENT_LINK_DOWN) {
+        assert_int_not_equal(down.kind, EVENT_LINK_BYTES); /* nobody wants them any more */
         down = next_event(house, NULL);
     }
     assert_int_equal(down.link, link);
