@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: EUPL-1.2
-"""The daemon as a process: how it starts, what it refuses, what signals do, what abuse does not do."""
+"""The daemon as a process: how it starts, what it refuses, what signals do, what abuse does not."""
 import errno
 import grp
 import json
@@ -244,7 +244,8 @@ class End(lab.Case):
 
         reload(text.replace("agent =\n", f"agent = {group}\n"), "reload done")
         reload(text.replace("agent =\n", "agent = no-such-group\n"), "no-such-group")
-        reload(text.replace("listen = 127.0.0.1:0", "listen = 127.0.0.1:1"), "reload [network] listen")
+        reload(text.replace("listen = 127.0.0.1:0", "listen = 127.0.0.1:1"),
+               "reload [network] listen")
         reload(text + "x = y\n", "nothing was changed")
         reload(text.replace("level = info", "level = error"), "reload")
         with open(path, "w", encoding="utf-8") as file:

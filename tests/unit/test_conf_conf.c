@@ -81,7 +81,11 @@ static void the_example_sets_every_key_once_with_a_comment_above_and_its_default
     static const char *const keys[] = {CONF_TABLE(KEY_ROW)};
     size_t set = 0;
     bool comment = false;
-    for (char *line = strtok((char *) text.data, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+    char *rest = (char *) text.data;
+    for (char *line = strsep(&rest, "\n"); line != NULL; line = strsep(&rest, "\n")) {
+        if (line[0] == '\0') {
+            continue;
+        }
         if (line[0] != '#' && line[0] != '[') {
             assert_true(comment);
             assert_true(set < sizeof keys / sizeof keys[0]);
