@@ -9,6 +9,7 @@
 #include "proto/did.h"
 #include "proto/entry.h"
 #include "proto/pack.h"
+#include "proto/proof.h"
 #include "store/scrub.h"
 
 #define LIST_SCAN_MAX 20000 /* entries looked at for one page */
@@ -542,6 +543,78 @@ static enum err query_show(const struct asking *asking)
     return err;
 }
 
+/* ---- prove ---- */
+
+static enum err prove_put(const struct asking *asking, const struct lab_id *lab, struct bytes slug)
+{
+    struct catalogue_name name = {
+        .network = asking->node->network, .lab = *lab, .audience = "public"};
+    struct slug_hash slug_hash = hash_slug(slug);
+    struct proof proof = {.slug = slug};
+    defer(buf_done) struct buf pairs = {0};
+    struct digests *digests = malloc(sizeof *digests);
+    struct held_head held;
+    struct held_lab held_lab;
+    uint32_t id = 0;
+    enum err err = digests == NULL ? ERR_NOMEM : catalogue_find(asking->txn, &name, &id);
+    if (err == ERR_OK) {
+        err = catalogue_head(asking->txn, id, &held);
+    }
+    if (err == ERR_OK) {
+        err = lab_get(asking->txn, lab, &held_lab);
+    }
+    if (err == ERR_OK) {
+        err = catalogue_bucket(asking->txn, id, bucket_of(&slug_hash), digests, &pairs);
+    }
+    if (err == ERR_OK) {
+        err = catalogue_entry(asking->txn, id, &slug_hash, &proof.entry);
+        err = err == ERR_NOT_FOUND ? ERR_OK : err; /* a proof of absence */
+    }
+    struct buf *out = NULL;
+    if (err == ERR_OK) {
+        err = answer_begin(asking, &out);
+    }
+    if (err == ERR_OK) {
+        proof.record = held_lab.signed_bytes;
+        proof.head = held.signed_bytes;
+        proof.pairs = buf_bytes(&pairs);
+        proof_path(digests, bucket_of(&slug_hash), proof.path);
+        defer(buf_done) struct buf bytes = {0};
+        proof_encode(&proof, &bytes);
+        err = bytes.err;
+        pack_map(out, 1);
+        pack_cstr(out, "proof");
+        pack_bin(out, buf_bytes(&bytes));
+    }
+    free(digests);
+    return err;
+}
+
+static enum err query_prove(const struct asking *asking)
+{
+    struct bytes ref = {0};
+    struct bytes slug = {0};
+    struct lab_id lab = {0};
+    if (ctl_get_str(&asking->msg->params, "ref", &ref) != ERR_OK || ref.size > 512) {
+        refuse(asking, ERR_USAGE, "ref", "ref is LAB/SLUG or SLUG");
+        return ERR_OK;
+    }
+    enum err err = show_lab(asking, ref, &slug, &lab);
+    if (err == ERR_NOT_FOUND && bytes_equal(slug, ref)) {
+        lab = asking->node->config
+                  .lab; /* a bare slug that nobody has: absent from the own catalogue */
+        err = ERR_OK;
+    }
+    if (err == ERR_OK) {
+        err = prove_put(asking, &lab, slug);
+    }
+    if (err == ERR_NOT_FOUND || err == ERR_AMBIGUOUS || err == ERR_SLUG || err == ERR_CORRUPT) {
+        refuse(asking, err, "ref", NULL);
+        return ERR_OK;
+    }
+    return err;
+}
+
 /* ---- peers_list ---- */
 
 static const char *peer_state(const struct peer *peer)
@@ -715,6 +788,8 @@ enum err query_answer(struct node *node, struct client *client, struct txn *txn,
         return query_peers(&asking);
     case CTL_verify:
         return query_verify(&asking);
+    case CTL_prove:
+        return query_prove(&asking);
     default:
         refuse(&asking, ERR_UNSUPPORTED, NULL, NULL);
         return ERR_OK;

@@ -29,7 +29,8 @@ enum role { ROLE_NONE, ROLE_READER, ROLE_AGENT, ROLE_COORDINATOR, ROLE_ADMIN };
     X(peers_remove, ADMIN,  true) \
     X(sync,         READER, true) \
     X(watch,        READER, true) \
-    X(verify,       READER, false)
+    X(verify,       READER, false) \
+    X(prove,        READER, false)
 /* clang-format on */
 #define CTL_ENUM_ROW(name, role, writes) CTL_##name,
 enum ctl_method { CTL_TABLE(CTL_ENUM_ROW) CTL_COUNT };

@@ -52,6 +52,11 @@ MUST_USE enum err catalogue_slug(struct txn *txn, uint32_t id, const struct slug
 MUST_USE enum err catalogue_entry(struct txn *txn, uint32_t id, const struct slug_hash *slug_hash,
                                   struct bytes *ret_entry);
 
+/* The catalogue's digests, and the pairs of one bucket (slug hash and leaf, PAIR_SIZE each, ascending)
+ * appended to `pairs`. ERR_CORRUPT when the pairs do not make the stored digest. */
+MUST_USE enum err catalogue_bucket(struct txn *txn, uint32_t id, unsigned bucket,
+                                   struct digests *ret_digests, struct buf *pairs);
+
 /* Live entries in delta order, strictly after (rev, slug_hash), or after all of after_rev when
  * after_slug is NULL: every one checked against its leaf. */
 struct entry_cursor;
