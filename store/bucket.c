@@ -41,7 +41,11 @@ enum err catalogue_bucket(struct txn *txn, uint32_t id, unsigned bucket,
     if (err != ERR_OK || pairs->err != ERR_OK) {
         return err != ERR_OK ? err : pairs->err;
     }
-    struct hash digest = bucket_digest(bytes_of(pairs->data + before, pairs->size - before));
+    struct bytes added = buf_bytes(pairs); /* perhaps of nothing at all */
+    if (before > 0) {
+        added = bytes_of(pairs->data + before, pairs->size - before);
+    }
+    struct hash digest = bucket_digest(added);
     return memcmp(digest.bytes, ret_digests->buckets[bucket].bytes, HASH_SIZE) == 0 ? ERR_OK
                                                                                     : ERR_CORRUPT;
 }

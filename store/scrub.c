@@ -2,7 +2,8 @@
 /*
  * store/scrub.c: everything on disk is checked again, a page at a time.
  *
- * Three phases: bodies in seq order; catalogues by id; lab records by id. What is damaged becomes a
+ * Three phases: bodies in seq order; catalogues by id; lab records by id and, at their end, the
+ * small tables. What is damaged becomes a
  * problem of the page and the walk goes on behind it; only errors that are no damage (I/O, memory)
  * end it. A body must be visible and match its leaf, or be staged, or wait in the trash: so a bit
  * that flips anywhere in an entry is seen, be it in its slug. What matches its leaf is what was
@@ -94,7 +95,7 @@ static bool hash_equal(const struct hash *a, const struct hash *b)
  * ends is seen from where keys lie in the map.
  */
 #define PAGE_ALIGN 4096u
-#define ORDER_KEY_MAX 64
+#define ORDER_KEY_MAX 128 /* names: network, lab, audience */
 
 struct order {
     enum table table;
@@ -528,11 +529,59 @@ static enum err catalogue_check(struct scrub *scrub)
 
 /* ---- phase 3: lab records ---- */
 
-/* One arrival for each head and each record: fewer heads or records than that are lost ones. */
-static enum err counts_check(struct scrub *scrub)
+/* Walks one table; as many rows must be met as it is said to have, all with keys of `key_size` (0 =
+ * they differ). */
+static enum err table_check(struct scrub *scrub, enum table table, size_t key_size)
 {
+    static const uint8_t first[1];
+    uint64_t wanted = 0, count = 0;
+    struct row row;
+    struct order order = {.table = table};
+    defer(cursor_close) struct cursor cursor = {0};
+    enum err err = txn_rows(scrub->txn, table, &wanted);
+    if (err == ERR_OK) {
+        err = cursor_open(scrub->txn, table, &cursor);
+    }
+    if (err == ERR_OK) {
+        err = cursor_seek(&cursor, BYTES_OF_ARRAY(first), &row);
+    }
+    for (; err == ERR_OK; err = err == ERR_OK ? cursor_next(&cursor, &row) : err) {
+        count++;
+        order.damaged = order.damaged || (key_size != 0 && row.key.size != key_size);
+        err = order_row(scrub, &order, row.key);
+    }
+    if (err != ERR_NOT_FOUND && err != ERR_CORRUPT) {
+        return err;
+    }
+    order.damaged = order.damaged || err == ERR_CORRUPT || count != wanted;
+    return order_end(scrub, &order);
+}
+
+/* The small tables; and one arrival for each head and each record. */
+static enum err tables_check(struct scrub *scrub)
+{
+    static const struct {
+        enum table table;
+        size_t key_size;
+    } tables[] = {{TABLE_META, 0},
+                  {TABLE_NAMES, 0},
+                  {TABLE_LABS, KEY_SIZE},
+                  {TABLE_PEERS, KEY_SIZE},
+                  {TABLE_HEADS, ID_KEY_SIZE},
+                  {TABLE_STAGING, ID_KEY_SIZE},
+                  {TABLE_DIGESTS, ID_KEY_SIZE + 1},
+                  {TABLE_GONE, GONE_KEY_SIZE},
+                  {TABLE_RETIRED, SLUG_KEY_SIZE},
+                  {TABLE_ARRIVALS, SEQ_KEY_SIZE},
+                  {TABLE_TRASH, SEQ_KEY_SIZE}};
     uint64_t heads = 0, labs = 0, arrivals = 0;
-    enum err err = txn_rows(scrub->txn, TABLE_HEADS, &heads);
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0] && err == ERR_OK; i++) {
+        err = table_check(scrub, tables[i].table, tables[i].key_size);
+    }
+    if (err == ERR_OK) {
+        err = txn_rows(scrub->txn, TABLE_HEADS, &heads);
+    }
     if (err == ERR_OK) {
         err = txn_rows(scrub->txn, TABLE_LABS, &labs);
     }
@@ -560,7 +609,7 @@ static enum err labs_check(struct scrub *scrub, uint64_t *after, bool *ret_over)
         bool moved = first || memcmp(before.bytes, lab.bytes, sizeof lab.bytes) != 0;
         if (err == ERR_NOT_FOUND || (err == ERR_CORRUPT && !moved)) {
             *ret_over = true;
-            return err == ERR_NOT_FOUND ? counts_check(scrub)
+            return err == ERR_NOT_FOUND ? tables_check(scrub)
                                         : damaged(scrub, err, "the table of labs is damaged");
         }
         if (err == ERR_OK) {
