@@ -10,6 +10,7 @@
 #include "cli/value.h"
 #include "cli/when.h"
 
+#define ANSWER_MS 5000u /* what the daemon may take to begin */
 #define FOREVER_MS (1000ull * 3600 * 24 * 365 * 10)
 
 static const struct out_column columns[] = {
@@ -102,6 +103,7 @@ enum err cmd_watch(struct cli *cli)
     struct out *out = &cli->out;
     enum err err = cmd_connect(cli);
     if (err == ERR_OK) {
+        cli->rpc.timeout_ms += ANSWER_MS; /* --timeout is how long to watch */
         err = rpc_call(&cli->rpc, CTL_watch, bytes_of(NULL, 0), &msg, &cli->flaw);
     }
     if (err != ERR_OK) {

@@ -156,13 +156,16 @@ static enum err refill(struct input *input)
 
 static struct bytes rest(const struct input *input)
 {
+    if (input->text.data == NULL) {
+        return bytes_of("", 0); /* an empty input: never count from NULL */
+    }
     return bytes_of(input->text.data + input->at, input->text.size - input->at);
 }
 
 /* Moves behind `size` bytes, counting lines and columns. */
 static void advance(struct input *input, size_t size)
 {
-    const uint8_t *data = input->text.data + input->at;
+    const uint8_t *data = rest(input).data;
     size_t at = 0;
     while (at < size) {
         const uint8_t *end = memchr(data + at, '\n', size - at);
@@ -181,7 +184,7 @@ static void advance(struct input *input, size_t size)
 
 static void chunk_set(struct input *input, size_t size)
 {
-    input->chunk = bytes_of(input->text.data + input->at, size);
+    input->chunk = bytes_of(rest(input).data, size);
     input->chunk_line = input->line;
     input->chunk_column = input->column;
 }
