@@ -43,11 +43,23 @@ struct bench {
     struct change_list list;
 };
 
-static double now_s(void)
+static double clock_s(clockid_t clock)
 {
     struct timespec now;
-    (void) clock_gettime(CLOCK_MONOTONIC, &now);
+    (void) clock_gettime(clock, &now);
     return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
+}
+
+/* For what waits for the disk. */
+static double now_s(void)
+{
+    return clock_s(CLOCK_MONOTONIC);
+}
+
+/* For what only computes: what others do on this machine counts less. */
+static double cpu_s(void)
+{
+    return clock_s(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 static void figure(const char *name, double value, const char *unit)
@@ -161,20 +173,20 @@ static void prepare(struct bench *bench)
 
 static double bench_hash(const struct bench *bench)
 {
-    double start = now_s();
+    double start = cpu_s();
     unsigned sum = 0;
     for (size_t i = 0; i < bench->count; i++) {
         sum += entry_leaf(entry_at(bench, i)).bytes[0];
     }
-    double taken = now_s() - start;
+    double taken = cpu_s() - start;
     must(sum > 0);
-    figure("blake2b_all_ms", taken * 1e3, "ms");
+    figure("blake2b_all_cpu_ms", taken * 1e3, "ms");
     return taken;
 }
 
 static double bench_scan(struct bench *bench)
 {
-    double start = now_s();
+    double start = cpu_s();
     struct txn *txn = read_begin(bench);
     struct cursor cursor = {0};
     struct row row;
@@ -189,9 +201,9 @@ static double bench_scan(struct bench *bench)
     }
     cursor_close(&cursor);
     txn_end(txn);
-    double taken = now_s() - start;
+    double taken = cpu_s() - start;
     must(sum > 0);
-    figure("lmdb_scan_ms", taken * 1e3, "ms");
+    figure("lmdb_scan_cpu_ms", taken * 1e3, "ms");
     return taken;
 }
 
@@ -304,26 +316,27 @@ static void bench_one(struct bench *bench)
         struct change change = change_of(BYTES_OF_ARRAY(bytes), seq, 0);
         must(change_add(&list, &change) == ERR_OK);
         must(change_settle(&list, NULL) == ERR_OK);
-        double start = now_s();
+        double start = cpu_s();
         must(catalogue_plan(txn, bench->id, &list, &plan) == ERR_OK);
-        double planned = now_s();
+        double planned = cpu_s();
         apply(bench, txn, &list, &plan);
-        double applied = now_s();
+        double applied = cpu_s();
+        double begun = now_s();
         must(txn_commit(txn) == ERR_OK);
         double committed = now_s();
         plan_taken += planned - start;
         apply_taken += applied - planned;
-        commit_taken += committed - applied;
+        commit_taken += committed - begun;
         change_done(&list);
     }
-    figure("plan_one_us", plan_taken / ONE_ROUNDS * 1e6, "us");
-    figure("sign_apply_one_us", apply_taken / ONE_ROUNDS * 1e6, "us");
+    figure("plan_one_cpu_us", plan_taken / ONE_ROUNDS * 1e6, "us");
+    figure("sign_apply_one_cpu_us", apply_taken / ONE_ROUNDS * 1e6, "us");
     figure("commit_one_us", commit_taken / ONE_ROUNDS * 1e6, "us");
 }
 
 static void bench_stream(struct bench *bench)
 {
-    double start = now_s();
+    double start = cpu_s();
     struct txn *txn = read_begin(bench);
     struct entry_cursor *cursor = NULL;
     struct bytes entry;
@@ -336,28 +349,28 @@ static void bench_stream(struct bench *bench)
     entry_cursor_close(cursor);
     txn_end(txn);
     must(size == bench->count * ENTRY_SIZE);
-    figure("stream_mb_per_s", (double) size / 1e6 / (now_s() - start), "MB/s");
+    figure("stream_mb_per_cpu_s", (double) size / 1e6 / (cpu_s() - start), "MB/s");
 }
 
 static double bench_scrub(struct bench *bench)
 {
     uint8_t at[SCRUB_AT_SIZE] = {0};
     struct scrub_page page = {0};
-    double start = now_s(), longest = 0;
+    double start = cpu_s(), longest = 0;
     uint64_t problems = 0;
     while (!page.done) {
-        double begun = now_s();
+        double begun = cpu_s();
         struct txn *txn = read_begin(bench);
         must(scrub_step(txn, at, 2000, &page) == ERR_OK);
         txn_end(txn);
-        double taken = now_s() - begun;
+        double taken = cpu_s() - begun;
         longest = taken > longest ? taken : longest;
         problems += page.problems_seen;
     }
-    double taken = now_s() - start;
+    double taken = cpu_s() - start;
     must(problems == 0);
-    figure("scrub_ms", taken * 1e3, "ms");
-    figure("scrub_longest_page_ms", longest * 1e3, "ms");
+    figure("scrub_cpu_ms", taken * 1e3, "ms");
+    figure("scrub_longest_page_cpu_ms", longest * 1e3, "ms");
     return taken;
 }
 
