@@ -409,6 +409,7 @@ static enum err turn_undone(struct node *node)
     txn_end(node->txn);
     node->txn = NULL;
     own_answer(node, ERR_FULL);
+    own_undo(node);
     fetches_reset(node);
     node->changed_count = 0;
     while (node->link_count > 0) {
@@ -485,7 +486,7 @@ void node_job_run(struct node *node)
     struct job *job = &node->job;
     must(job->kind != JOB_NONE);
     if (job->kind == JOB_OWN) {
-        job->err = own_job(node, &job->arrival);
+        job->err = own_job(node);
     } else {
         job->err = fetch_job(node, job->fetch, &job->arrival);
     }
@@ -500,7 +501,7 @@ enum err node_job_done(struct node *node, struct effects *effects)
     node->job = (struct job){0};
     enum err err = ERR_OK;
     if (job.kind == JOB_OWN) {
-        err = own_job_done(node, job.err);
+        err = own_job_done(node, &job);
     } else {
         err = fetch_job_done(node, job.fetch, job.err);
     }
@@ -508,11 +509,19 @@ enum err node_job_done(struct node *node, struct effects *effects)
     return err;
 }
 
+/* The job's thread reads the clock, the draft and the fetch under way: none of them changes here. */
 enum err node_read(struct node *node, const struct event *event, struct effects *effects)
 {
-    struct client *client =
-        event->kind == EVENT_CLIENT_BYTES ? client_find(node, event->client) : NULL;
-    if (client == NULL) {
+    node->effects = effects;
+    if (event->kind == EVENT_CLIENT_UP) {
+        return client_up(node, event);
+    }
+    struct client *client = client_find(node, event->client);
+    if (event->kind == EVENT_CLIENT_ROOM && client != NULL) {
+        client->queued = event->queued;
+        return ERR_OK;
+    }
+    if (event->kind != EVENT_CLIENT_BYTES || client == NULL || client->closing) {
         return ERR_BUSY;
     }
     struct ctl_msg msg;
@@ -528,7 +537,6 @@ enum err node_read(struct node *node, const struct event *event, struct effects 
         err = txn_begin_read(node->config.store, &txn);
     }
     if (err == ERR_OK) {
-        node_enter(node, event, effects);
         err = query_answer(node, client, txn, &msg, method);
         clients_emit(node);
     }

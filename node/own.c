@@ -379,6 +379,19 @@ enum err batch_drop(struct node *node, struct batch *batch)
     return err;
 }
 
+/* The turn's bodies are not there: no draft may name them. What earlier turns staged stays on disk,
+ * and its row with it, until the next start sweeps both. */
+void own_undo(struct node *node)
+{
+    draft_done(&node->own.draft);
+    node->own.keep_staging = true;
+    for (size_t i = 0; i < node->client_count; i++) {
+        struct batch *batch = &node->clients[i]->batch;
+        batch->lost = batch->lost || batch->open;
+        draft_done(&batch->draft);
+    }
+}
+
 static bool batches_open(const struct node *node)
 {
     for (size_t i = 0; i < node->client_count; i++) {
@@ -478,6 +491,11 @@ static enum err batch_publish(struct node *node, struct client *client, uint32_t
     }
     batch->open = true;
     batch->touched_ms = node->now_ms;
+    if (batch->lost) {
+        client_error(client, id, ERR_FULL, NULL,
+                     "the disk was full: this batch is lost, send it again");
+        return more ? ERR_OK : batch_drop(node, batch);
+    }
     struct tally tally = {
         .statuses = &batch->statuses, .errors = &batch->errors, .error_count = &batch->error_count};
     enum err err = records_put(node, &batch->draft, &tally, entries, dry_run);
@@ -617,7 +635,7 @@ static enum err own_sign(struct node *node, const struct plan *plan, struct head
 }
 
 static enum err own_apply(struct node *node, struct txn *txn, struct plan *plan,
-                          uint64_t *ret_arrival)
+                          struct head *ret_head, uint64_t *ret_arrival)
 {
     struct own *own = &node->own;
     defer(buf_done) struct buf dropped = {0};
@@ -650,20 +668,34 @@ static enum err own_apply(struct node *node, struct txn *txn, struct plan *plan,
     };
     err = catalogue_apply(txn, &apply, ret_arrival);
     if (err == ERR_OK) {
-        own->head = head;
-        own->held = true;
+        *ret_head = head;
     }
     return err;
 }
 
-/* The new head is in memory from own_apply on; what a failed commit leaves there is loaded anew or
- * dies with us. */
-static enum err own_write(struct node *node, struct txn *txn, uint64_t *ret_arrival)
+/* Neither changes anything in memory but the draft: the job runs it beside node_read. */
+static enum err own_write(struct node *node, struct txn *txn, bool keep_staging,
+                          struct head *ret_head, uint64_t *ret_arrival)
 {
     struct plan *plan = malloc(sizeof *plan);
-    enum err err = plan == NULL ? ERR_NOMEM : own_apply(node, txn, plan, ret_arrival);
+    enum err err = plan == NULL ? ERR_NOMEM : own_apply(node, txn, plan, ret_head, ret_arrival);
     free(plan);
+    if (err == ERR_OK && !keep_staging) {
+        err = staging_close(txn, node->own.catalogue);
+        err = err == ERR_NOT_FOUND ? ERR_OK : err;
+    }
     return err;
+}
+
+/* The head just committed, or about to be in this turn, is the held one. */
+static enum err own_hold(struct node *node, const struct head *head, uint64_t arrival)
+{
+    struct own *own = &node->own;
+    uint64_t old_n = own->held ? own->head.n : 0;
+    own->head = *head;
+    own->held = true;
+    own->arrival = arrival;
+    return node_changed(node, own->catalogue, old_n);
 }
 
 enum err own_settle(struct node *node)
@@ -672,41 +704,31 @@ enum err own_settle(struct node *node)
     if (own->draft.changes.count == 0) {
         return ERR_OK;
     }
+    bool keep_staging = own->keep_staging || batches_open(node);
     if (own->draft.changes.count > JOB_CHANGES_MIN) {
-        node->job = (struct job){.kind = JOB_OWN};
+        node->job = (struct job){.kind = JOB_OWN, .keep_staging = keep_staging};
         return ERR_OK;
     }
     struct txn *txn = NULL;
-    uint64_t old_n = own->held ? own->head.n : 0;
+    struct head head;
     uint64_t arrival = 0;
     enum err err = node_txn(node, &txn);
     if (err == ERR_OK) {
-        err = own_write(node, txn, &arrival);
-    }
-    if (err == ERR_OK && !batches_open(node)) {
-        err = staging_close(txn, own->catalogue);
-        err = err == ERR_NOT_FOUND ? ERR_OK : err;
+        err = own_write(node, txn, keep_staging, &head, &arrival);
     }
     draft_done(&own->draft);
-    if (err != ERR_OK || arrival == 0) {
-        return err;
-    }
-    own->arrival = arrival;
-    return node_changed(node, own->catalogue, old_n);
+    return err != ERR_OK || arrival == 0 ? err : own_hold(node, &head, arrival);
 }
 
-enum err own_job(struct node *node, uint64_t *ret_arrival)
+enum err own_job(struct node *node)
 {
+    struct job *job = &node->job;
     struct txn *txn = NULL;
     enum err err = txn_begin_write(node->config.store, &txn);
     if (err != ERR_OK) {
         return err;
     }
-    err = own_write(node, txn, ret_arrival);
-    if (err == ERR_OK && !batches_open(node)) {
-        err = staging_close(txn, node->own.catalogue);
-        err = err == ERR_NOT_FOUND ? ERR_OK : err;
-    }
+    err = own_write(node, txn, job->keep_staging, &job->head, &job->arrival);
     if (err == ERR_OK) {
         return txn_commit(txn);
     }
@@ -714,29 +736,17 @@ enum err own_job(struct node *node, uint64_t *ret_arrival)
     return err;
 }
 
-enum err own_job_done(struct node *node, enum err err)
+enum err own_job_done(struct node *node, const struct job *job)
 {
-    struct own *own = &node->own;
-    uint64_t old_n = own->held ? own->head.n - 1 : 0;
-    draft_done(&own->draft);
-    if (err == ERR_FULL) {
+    draft_done(&node->own.draft);
+    if (job->err == ERR_FULL) {
         own_answer(node, ERR_FULL);
         return own_load(node);
     }
-    if (err != ERR_OK) {
-        return err;
+    if (job->err != ERR_OK || job->arrival == 0) {
+        return job->err;
     }
-    struct txn *txn = NULL;
-    struct held_head held;
-    err = node_txn(node, &txn);
-    if (err == ERR_OK) {
-        err = catalogue_head(txn, own->catalogue, &held);
-    }
-    if (err != ERR_OK) {
-        return err;
-    }
-    own->arrival = held.arrival;
-    return node_changed(node, own->catalogue, old_n);
+    return own_hold(node, &job->head, job->arrival);
 }
 
 static void answer_put(struct node *node, struct answer *answer)

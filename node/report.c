@@ -75,7 +75,9 @@ static void report_fetches(const struct node *node, struct buf *out)
         }
         pack_map(out, 5);
         put_uint(out, "bytes", fetch->bytes);
-        put_uint(out, "count", fetch->changes.count);
+        /* The job is working on its changes: all of them came. */
+        bool job = node->job.kind == JOB_FETCH && node->job.fetch == fetch;
+        put_uint(out, "count", job ? fetch->target_count : fetch->changes.count);
         pack_cstr(out, "from");
         pack_bin(out,
                  fetch->link != NULL ? BYTES_OF_ARRAY(fetch->link->lab.bytes) : (struct bytes){0});

@@ -142,6 +142,7 @@ struct draft {
 /* A batch of one client, gathered over several requests. */
 struct batch {
     bool open;
+    bool lost;    /* a turn of it was undone */
     uint64_t rev; /* its bodies were encoded with */
     uint64_t touched_ms;
     struct draft draft;
@@ -184,6 +185,7 @@ struct own {
     struct head head; /* the held one */
     uint64_t arrival; /* of the held one */
     bool frozen;
+    bool keep_staging;  /* until the next start: see own_undo */
     struct draft draft; /* of this turn */
     struct answer *answers;
     size_t answer_count, answer_cap;
@@ -205,6 +207,8 @@ enum job_kind { JOB_NONE, JOB_OWN, JOB_FETCH };
 struct job {
     enum job_kind kind;
     bool ran;
+    bool keep_staging; /* OWN: another batch is open */
+    struct head head;  /* OWN: the one signed */
     struct fetch *fetch;
     enum err err; /* ERR_ROOT: the delta does not fit */
     uint64_t arrival;
@@ -324,9 +328,10 @@ MUST_USE enum err own_withdraw(struct node *node, struct client *client, uint32_
 MUST_USE enum err own_settle(struct node *node);
 /* After it: answers. `err` tells why nothing was written. */
 void own_answer(struct node *node, enum err err);
-MUST_USE enum err own_job(struct node *node, uint64_t *ret_arrival);
-MUST_USE enum err own_job_done(struct node *node, enum err err);
+MUST_USE enum err own_job(struct node *node);
+MUST_USE enum err own_job_done(struct node *node, const struct job *job);
 MUST_USE enum err batch_drop(struct node *node, struct batch *batch);
+void own_undo(struct node *node);
 void own_done(struct own *own);
 
 /* client.c */
