@@ -23,8 +23,9 @@ static void a_language_is_a_bcp_47_tag(void **state)
 {
     (void) state;
     static const char *const good[] = {
-        "fr",        "en",      "br",  "pt-BR", "ca-ES-valencia", "zh-Hant-TW", "x-essaim",
-        "i-klingon", "de-1996", "oci", NULL};
+        "fr",         "en",       "br",       "pt-BR",     "ca-ES-valencia",
+        "zh-Hant-TW", "x-essaim", "en-a-bbb", "i-klingon", "de-1996",
+        "oci",        NULL};
     static const char *const bad[] = {"",          "f",
                                       "x",         "x-",
                                       "français",  "fr_FR",
@@ -50,6 +51,8 @@ static void a_uri_is_absolute_and_runs_nothing(void **state)
                                        "git+ssh://h/p",
                                        "https://fr.wikipedia.org/wiki/Élection",
                                        "doi:10.1/x",
+                                       "x:y",
+                                       "https://a/\xc2\xa1",
                                        NULL};
     static const char *const bad[] = {"",
                                       ":",
@@ -91,7 +94,14 @@ static void a_uri_is_absolute_and_runs_nothing(void **state)
                                       "https://a\xef\xbb\xbf"
                                       "b", /* byte order mark */
                                       "https://a\xc2\x9d"
-                                      "b", /* C1 control */
+                                      "b",                      /* C1 control */
+                                      "https://a\xc2\xad/",     /* soft hyphen */
+                                      "https://a\xd8\x9c/",     /* Arabic letter mark */
+                                      "https://a\xe2\x80\xa8/", /* line separator */
+                                      "https://a\xe3\x80\x80/", /* wide space */
+                                      "https://a\xe1\x9a\x80/", /* ogham space */
+                                      "https://a\xc2\x80/",     /* C1 control */
+                                      "https://a\xc2\xa0/",     /* no-break space */
                                       NULL};
     expect_all(pattern_uri, good, true);
     expect_all(pattern_uri, bad, false);
@@ -170,8 +180,11 @@ static void a_date_is_a_day_that_exists(void **state)
 static void a_timestamp_is_rfc_3339_in_utc(void **state)
 {
     (void) state;
-    static const char *const good[] = {"2025-03-31T14:00:00Z", "2025-03-31T23:59:60Z",
-                                       "2025-03-31T00:00:00.5Z", "2025-03-31T00:00:00.123456Z",
+    static const char *const good[] = {"2025-03-31T14:00:00Z",
+                                       "2025-03-31T23:59:60Z",
+                                       "2025-03-31T00:00:00.5Z",
+                                       "2025-03-31T00:00:00.123456Z",
+                                       "2025-03-31T00:00:00.1234567890123456789Z",
                                        NULL};
     static const char *const bad[] = {"",
                                       "2025-03-31",
@@ -190,7 +203,7 @@ static void a_timestamp_is_rfc_3339_in_utc(void **state)
                                       "2025-03-31T14:00-00Z",
                                       "2025-03-31T14:00:00x5Z",
                                       "2025-03-31T1a:00:00Z",
-                                      "2025-03-31T14:00:00.1234567890123456789012Z",
+                                      "2025-03-31T14:00:00.12345678901234567890Z",
                                       NULL};
     expect_all(pattern_timestamp, good, true);
     expect_all(pattern_timestamp, bad, false);
@@ -216,7 +229,7 @@ static void territories_are_codes(void **state)
     static const char *const good[] = {
         "com:35238", "com:2A004", "com:2B033", "com:97411",      "dep:2A",     "dep:01", "dep:95",
         "dep:974",   "reg:53",    "reg:01",    "epci:243500139", "fr",         "IT",     "FR",
-        "FR-BRE",    "FR-75C",    "nuts:FR",   "nuts:FRH0",      "nuts:FRH03", NULL};
+        "FR-BRE",    "FR-75C",    "nuts:FR",   "nuts:FRH0",      "nuts:FRH03", "AT-1",   NULL};
     static const char *const unsure[] = {"statbel:21004", "geonames:2988507", "osm:relation-1",
                                          NULL};
     static const char *const bad[] = {"",           "com:",      "com:3523",      "com:352380",
@@ -245,6 +258,7 @@ static void organisations_are_numbers_with_their_check_digits(void **state)
                                        "rna:W751234567",
                                        "ror:03yrm5c26",
                                        "wikidata:Q142",
+                                       "wikidata:Q1",
                                        "https://example.org/id/1",
                                        NULL};
     static const char *const unsure[] = {"siren:732829321", "siret:73282932000075",
@@ -305,8 +319,8 @@ static void a_sha256_has_64_small_digits(void **state)
 static void a_reference_is_an_entry_or_a_uri(void **state)
 {
     (void) state;
-    static const char *const good[] = {"geotrek", DID "/geotrek", "https://a.fr/x", "wikidata:Q1",
-                                       NULL};
+    static const char *const good[] = {"geotrek",        DID "/geotrek", DID "/a",
+                                       "https://a.fr/x", "wikidata:Q1",  NULL};
     static const char *const bad[] = {
         "",      "Geotrek",      "Ti Lab/geotrek", "ti-lab/geotrek",       DID,
         DID "/", DID "/Geotrek", DID "/a/b",       "did:key:z6Mk/geotrek", NULL};

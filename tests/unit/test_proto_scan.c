@@ -500,17 +500,20 @@ static void next_reads_each_kind(void **state)
 {
     (void) state;
     defer(buf_done) struct buf bytes = {0};
-    kit_hex(&bytes, "c0 c2 c3 07 cfffffffffffffffff ff d38000000000000000 a26162 c40101 92 81");
+    kit_hex(&bytes, "c0 c2 c3 07 cfffffffffffffffff ff e0 d38000000000000000 a26162 c40101 92 81"
+                    " 90 9f 80 8f a26162");
     static const struct {
         enum scan_kind kind;
         uint64_t value;
         int64_t negative;
         size_t size;
     } wanted[] = {
-        {SCAN_NIL, 0, 0, 0},         {SCAN_BOOL, 0, 0, 0},          {SCAN_BOOL, 1, 0, 0},
-        {SCAN_UINT, 7, 0, 0},        {SCAN_UINT, UINT64_MAX, 0, 0}, {SCAN_INT, 0, -1, 0},
-        {SCAN_INT, 0, INT64_MIN, 0}, {SCAN_STR, 0, 0, 2},           {SCAN_BIN, 0, 0, 1},
-        {SCAN_ARRAY, 2, 0, 0},       {SCAN_MAP, 1, 0, 0},
+        {SCAN_NIL, 0, 0, 0},   {SCAN_BOOL, 0, 0, 0},          {SCAN_BOOL, 1, 0, 0},
+        {SCAN_UINT, 7, 0, 0},  {SCAN_UINT, UINT64_MAX, 0, 0}, {SCAN_INT, 0, -1, 0},
+        {SCAN_INT, 0, -32, 0}, {SCAN_INT, 0, INT64_MIN, 0},   {SCAN_STR, 0, 0, 2},
+        {SCAN_BIN, 0, 0, 1},   {SCAN_ARRAY, 2, 0, 0},         {SCAN_MAP, 1, 0, 0},
+        {SCAN_ARRAY, 0, 0, 0}, {SCAN_ARRAY, 15, 0, 0},        {SCAN_MAP, 0, 0, 0},
+        {SCAN_MAP, 15, 0, 0},  {SCAN_STR, 0, 0, 2},
     };
     size_t at = 0;
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
