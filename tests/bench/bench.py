@@ -100,17 +100,20 @@ class Bench:
                 content = entries.canonical(made)
                 packed.write(struct.pack(">I", len(content)) + content)
                 text.write(entries.line(made))
-        place = os.path.join(self.top, "lmdb")
-        os.makedirs(place)
-        done = subprocess.run(
-            [os.path.join(self.build, "tests", "bench", "primitives"), path, place],
-            capture_output=True, text=True, timeout=120, check=True)
-        self.base = report.loads(done.stdout)
+        os.makedirs(os.path.join(self.top, "lmdb"))
+        self.base = self.primitive()
         for name in ("tcp", "seal", "open", "hash", "append", "scan", "commit", "round_trip"):
             self.figure("", f"primitive_{name}", self.base[name + "_s"], "s")
         self.limit = sum(self.base[name + "_s"]
                          for name in ("tcp", "seal", "open", "hash", "append"))
         self.figure("", "limit", self.limit, "s")
+
+    def primitive(self, *only):
+        done = subprocess.run(
+            [os.path.join(self.build, "tests", "bench", "primitives"),
+             os.path.join(self.top, "entries.bin"), os.path.join(self.top, "lmdb"), *only],
+            capture_output=True, text=True, timeout=120, check=True)
+        return report.loads(done.stdout)
 
     # ---- P5 batch, P1, P6, P8, P9, P7 ----
 
@@ -133,11 +136,12 @@ class Bench:
                     want="at least", seconds=round(seconds, 4),
                     daemon_cpu_s=round(cpu_s(self.a.pid) - before, 4))
 
-    def sync(self):
+    def sync(self, ready=lambda lab: None):
         """One initial sync of a fresh lab with A: the lab, and the seconds from the word to dial
-        until everything is visible there, hence on disk. Asks at most fifty times meanwhile."""
+        until everything is visible there, hence on disk. Asks rarely meanwhile."""
         lab = self.lab()
         lab.start()
+        ready(lab)
         self.a.allow(lab)
         rpc = lab.rpc()
         pause_s = min(0.01, max(0.0005, self.limit / 50))
@@ -170,13 +174,11 @@ class Bench:
         self.initial_s = seconds
         self.figure("P1", "initial_sync", seconds, "s", bar=2 * self.limit,
                     all=[round(each, 4) for each in times])
-        smallest = self.figures.find("initial_sync", min(self.figures.sizes()))
-        if smallest["n"] < self.count:
-            # Both sides of the comparison at their own bar's scale: a commit and a handshake
-            # weigh more when there is little else.
-            self.figure("P1", "initial_sync_linear", seconds / self.count * 1e6, "µs/entry",
-                        bar=1.25 * max(smallest["value"] / smallest["n"],
-                                       2 * self.limit / self.count) * 1e6)
+        smaller = [size for size in self.figures.sizes() if size < self.count]
+        before = self.figures.find("initial_sync", smaller[-1]) if smaller else None
+        if before:
+            self.figure("P1", "initial_sync_per_entry", seconds / self.count * 1e6, "µs",
+                        bar=1.25 * before["value"] / before["n"] * 1e6)
         for side, cost in zip(("sender", "receiver"), zip(*costs)):
             self.figure("", f"initial_sync_cpu_{side}", statistics.median(cost), "s")
         disk = lab.disk()
@@ -186,11 +188,11 @@ class Bench:
                     bar=1.03 * self.entry_bytes)
 
     def observed(self):
-        """P9 and the peaks of P6: another sync, looked at closely."""
+        """P9: another sync while both sides are asked small things; P6: one whose memory is
+        sampled."""
         lab = self.lab()
         lab.start()
         self.a.allow(lab)
-        peaks = Peaks(self.a.pid, lab.pid)
         stop = threading.Event()
         answers = []
         asker = threading.Thread(target=self.ask_cli, args=((self.a, lab), stop, answers))
@@ -200,15 +202,18 @@ class Bench:
         finally:
             stop.set()
             asker.join()
-        peak_a, peak_b = peaks.done()
         self.drop(lab)
         for side, values in zip(("sender", "receiver"), lags):
             self.figure("P9", f"loop_lag_p99_{side}", quantile(values, 0.99) * 1e3, "ms", bar=50,
                         max_ms=round(max(values) * 1e3, 3), samples=len(values))
         self.figure("P9", "cli_p99", quantile(answers, 0.99) * 1e3, "ms", bar=100,
                     median_ms=round(statistics.median(answers) * 1e3, 3), samples=len(answers))
-        self.figure("P6", "peak_private", max(peak_a, peak_b) / MIB, "MiB", bar=32,
-                    sender=round(peak_a / MIB, 2), receiver=round(peak_b / MIB, 2))
+        sampled = {}
+        lab, _ = self.sync(lambda fresh: sampled.update(peaks=Peaks(self.a.pid, fresh.pid)))
+        peaks = sampled["peaks"].done()
+        self.drop(lab)
+        self.figure("P6", "peak_private", max(peaks) / MIB, "MiB", bar=32,
+                    sender=round(peaks[0] / MIB, 2), receiver=round(peaks[1] / MIB, 2))
         self.figure("", "publish_peak_private", self.peak_publish / MIB, "MiB")
 
     def ask_cli(self, labs, stop, answers):
@@ -224,6 +229,7 @@ class Bench:
                 return
             answers.append(now() - begin)
             at += 1
+            time.sleep(0.02)
 
     def poll_during(self, lab):
         """A small question every millisecond at both sides until everything has arrived: the
@@ -300,13 +306,15 @@ class Bench:
         publisher = self.a.rpc()
         watchers = [Watcher(self.b), Watcher(self.c)]
         dice = random.Random(self.count)
+        commits = [self.primitive("commit")["commit_s"]]
         hops = ([], [])
         for _ in range(LIVE_SAMPLES):
             time.sleep(dice.random() * 0.004)
             for times, seconds in zip(hops, self.arrivals(publisher, watchers,
                                                           self.fresh_entries(1))):
                 times.append(seconds)
-        bar = 3 * self.base["commit_s"] + 0.001
+        commits.append(self.primitive("commit")["commit_s"])
+        bar = 3 * statistics.mean(commits) + 0.001
         for hop, times in enumerate(hops, 1):
             self.figure("P4", f"live_{hop}_hop", statistics.median(times) * 1e3, "ms",
                         bar=hop * bar * 1e3, p95_ms=round(quantile(times, 0.95) * 1e3, 3),
