@@ -2,23 +2,21 @@
 /*
  * store/scrub.c: everything on disk is checked again, a page at a time.
  *
- * Three phases: bodies in seq order; catalogues by id; lab records by id and, at their end, the
- * small tables. What is damaged becomes a
- * problem of the page and the walk goes on behind it; only errors that are no damage (I/O, memory)
- * end it. A body must be visible and match its leaf, or be staged, or wait in the trash: so a bit
- * that flips anywhere in an entry is seen, be it in its slug. What matches its leaf is what was
- * checked when it came, and needs no further parsing; the leaf itself is covered by the signed
- * root.
+ * What is damaged becomes a problem of the page and the walk goes on behind it; only errors that are
+ * no damage (I/O, memory) end it.
  *
- * That every slug has its body follows from numbers: as many visible bodies as slugs. When they
- * differ (something is lost, or the store was written to between the pages) phase 2 looks each
- * one up.
+ *     SUM ──────> SUM_SLUGS ──────────────────────> CATALOGUES ──> LABS and small tables
+ *       └── doubt ────┴──> BODIES (each looked up) ────┘
+ *
+ * The quick way reads bodies and slugs once each, in order, and compares sums over (seq, owner,
+ * size, leaf): equal when every slug has its body, every body its slug, and all leaves match. What
+ * matches its leaf is what was checked when it came, and needs no parsing; the leaf is covered by
+ * the signed root. In doubt (sums differ, something is staged or in the trash, the store was
+ * written to between two pages) every body is looked up: it must be visible and match its leaf, or
+ * be staged, or wait in the trash. So a bit that flips anywhere in an entry is seen and named.
  *
  * Rows that cannot be found by their key are damage, too, although a walk passes them: see struct
  * order.
- *
- * `at`: phase u8 ‖ bodies checked u56 ‖ next seq, last catalogue id, or first 8 bytes of the last
- * lab ‖ visible bodies u64, in phase 2 whether to look each one up.
  */
 #include "store/scrub.h"
 
@@ -32,15 +30,29 @@
 #define PROBLEMS_KEPT (sizeof((struct scrub_page *) NULL)->problems / sizeof(struct scrub_problem))
 #define LABS_A_PAGE 64
 
-enum phase { PHASE_BODIES, PHASE_CATALOGUES, PHASE_LABS, PHASE_COUNT };
+/* Slugs are read this many times faster than bodies. */
+#define SLUGS_A_BODY 8
+
+enum phase { PHASE_SUM, PHASE_SUM_SLUGS, PHASE_BODIES, PHASE_CATALOGUES, PHASE_LABS, PHASE_COUNT };
+
+/* Between two pages, packed in the caller's `at`. */
+struct place {
+    unsigned phase;
+    uint64_t checked;                /* bodies */
+    uint64_t position;               /* next seq, last catalogue id, start of the last lab */
+    uint8_t slug_key[SLUG_KEY_SIZE]; /* the last one, PHASE_SUM_SLUGS */
+    uint64_t sums[2];                /* of bodies, minus those of slugs */
+    uint64_t snapshot;               /* the transaction that the sums are of */
+    uint64_t visible;                /* PHASE_BODIES: count; then: 1 = look up every slug's body */
+};
 
 struct scrub {
     struct txn *txn;
     struct scrub_page *page;
+    struct place place;
     struct cursor bodies, slugs, trash, revs;
     struct buf pairs;
-    uint32_t id;      /* the catalogue, phase 2 */
-    uint64_t visible; /* bodies; in phase 2 whether to look each one up */
+    uint32_t id; /* the catalogue, PHASE_CATALOGUES */
     struct held_head held;
     struct digests digests;
 };
@@ -138,19 +150,135 @@ static enum err order_row(struct scrub *scrub, struct order *order, struct bytes
     return err;
 }
 
+static enum err order_last(struct scrub *scrub, struct order *order)
+{
+    return order->last_size == 0
+               ? ERR_OK
+               : order_find(scrub, order, bytes_of(order->last, order->last_size));
+}
+
 static enum err order_end(struct scrub *scrub, struct order *order)
 {
-    enum err err = ERR_OK;
-    if (order->last_size > 0) {
-        err = order_find(scrub, order, bytes_of(order->last, order->last_size));
-    }
+    enum err err = order_last(scrub, order);
     if (order->damaged) {
         problem(scrub, scrub->id, NULL, "a table is out of order or cannot be searched");
     }
     return err;
 }
 
-/* ---- phase 1: bodies ---- */
+/* ---- the quick way: sums ---- */
+
+static void doubt(struct scrub *scrub)
+{
+    scrub->place = (struct place){.phase = PHASE_BODIES};
+    scrub->page->checked = 0;
+}
+
+static uint64_t mixed(uint64_t a, uint64_t b)
+{
+    uint64_t x = (a ^ (b * 0x9E3779B97F4A7C15ull)) * 0xD6E8FEB86659FD93ull;
+    return x ^ (x >> 32);
+}
+
+/* Adds (sign 1) a body, or takes away (sign -1, modulo 2^64) a slug's row. */
+static void sum(struct scrub *scrub, uint64_t sign, uint32_t id, const struct slug_row *row)
+{
+    uint64_t words[4];
+    memcpy(words, row->leaf.bytes, sizeof words);
+    uint64_t low = mixed(words[0], row->seq), high = mixed(words[1], id);
+    scrub->place.sums[0] += sign * mixed(low, words[2]);
+    scrub->place.sums[1] += sign * mixed(high, words[3] + row->size);
+}
+
+/* Only a store at rest, all of whose bodies are visible, can be summed up. */
+static enum err sum_begin(struct scrub *scrub, bool *ret_can)
+{
+    struct place *place = &scrub->place;
+    uint64_t trash = 0, staging = 0;
+    if (place->phase != PHASE_SUM || place->snapshot != 0) {
+        *ret_can = place->snapshot == txn_snapshot(scrub->txn);
+        return ERR_OK;
+    }
+    enum err err = txn_rows(scrub->txn, TABLE_TRASH, &trash);
+    if (err == ERR_OK) {
+        err = txn_rows(scrub->txn, TABLE_STAGING, &staging);
+    }
+    place->snapshot = txn_snapshot(scrub->txn);
+    *ret_can = trash == 0 && staging == 0;
+    return err;
+}
+
+static enum err sum_bodies(struct scrub *scrub, size_t count)
+{
+    struct place *place = &scrub->place;
+    uint8_t key[SEQ_KEY_SIZE];
+    struct row row;
+    struct order order = {.table = TABLE_BODIES};
+    enum err err = cursor_seek(&scrub->bodies, rows_seq(key, place->position), &row);
+    for (size_t i = 0; i < count && err == ERR_OK; i++) {
+        struct slug_row body = {0};
+        struct bytes entry = {0};
+        uint32_t owner = 0;
+        err = order_row(scrub, &order, row.key);
+        if (err == ERR_OK && row.key.size != SEQ_KEY_SIZE) {
+            err = ERR_CORRUPT;
+        }
+        if (err == ERR_OK) {
+            err = rows_body(row.value, &owner, &entry);
+        }
+        if (err != ERR_OK) {
+            break;
+        }
+        body.seq = be64_get(row.key.data);
+        body.size = (uint32_t) entry.size;
+        body.leaf = entry_leaf(entry);
+        sum(scrub, 1, owner, &body);
+        place->position = body.seq + 1;
+        scrub->page->checked++;
+        err = cursor_next(&scrub->bodies, &row);
+    }
+    enum err last = order_last(scrub, &order);
+    if (order.damaged || err == ERR_CORRUPT) {
+        doubt(scrub);
+        return last;
+    }
+    if (err == ERR_NOT_FOUND) {
+        place->phase = PHASE_SUM_SLUGS;
+        err = ERR_OK;
+    }
+    return err == ERR_OK ? last : err;
+}
+
+static enum err sum_slugs(struct scrub *scrub, size_t count)
+{
+    struct place *place = &scrub->place;
+    struct row row;
+    struct bytes at = BYTES_OF_ARRAY(place->slug_key);
+    enum err err = cursor_seek(&scrub->slugs, at, &row);
+    if (err == ERR_OK && bytes_equal(row.key, at)) {
+        err = cursor_next(&scrub->slugs, &row);
+    }
+    for (size_t i = 0; i < count && err == ERR_OK; i++) {
+        struct slug_row slug_row;
+        err = row.key.size == SLUG_KEY_SIZE ? rows_slug_get(row.value, &slug_row) : ERR_CORRUPT;
+        if (err == ERR_OK) {
+            sum(scrub, UINT64_MAX, be32_get(row.key.data), &slug_row);
+            memcpy(place->slug_key, row.key.data, SLUG_KEY_SIZE);
+            err = cursor_next(&scrub->slugs, &row);
+        }
+    }
+    if (err == ERR_CORRUPT || (err == ERR_NOT_FOUND && (place->sums[0] | place->sums[1]) != 0)) {
+        doubt(scrub);
+        return ERR_OK;
+    }
+    if (err == ERR_NOT_FOUND) {
+        *place = (struct place){.phase = PHASE_CATALOGUES};
+        err = ERR_OK;
+    }
+    return err;
+}
+
+/* ---- bodies, each looked up ---- */
 
 /* Whether a body that `slugs` does not point to has a reason to be there. */
 static enum err body_excused(struct scrub *scrub, uint32_t owner, struct bytes key, bool *ret_is)
@@ -192,7 +320,7 @@ static enum err body_check(struct scrub *scrub, const struct row *row)
     }
     if (err == ERR_OK && slug_row.seq == be64_get(row->key.data)) {
         struct hash leaf = entry_leaf(bytes);
-        scrub->visible++;
+        scrub->place.visible++;
         if (slug_row.size != bytes.size || slug_row.rev != entry.rev ||
             !hash_equal(&leaf, &slug_row.leaf)) {
             problem(scrub, owner, &slug_hash, "the entry does not match its leaf");
@@ -211,17 +339,35 @@ static enum err body_check(struct scrub *scrub, const struct row *row)
     return ERR_OK;
 }
 
-static enum err bodies_check(struct scrub *scrub, size_t count, uint64_t *seq, bool *ret_over)
+static enum err bodies_end(struct scrub *scrub, enum err err)
 {
+    uint64_t slugs = 0;
+    uint64_t visible = scrub->place.visible;
+    if (err != ERR_NOT_FOUND && err != ERR_CORRUPT) {
+        return err;
+    }
+    if (err == ERR_CORRUPT) {
+        problem(scrub, 0, NULL, "the bodies table is damaged");
+    }
+    err = txn_rows(scrub->txn, TABLE_SLUGS, &slugs);
+    scrub->place = (struct place){.phase = PHASE_CATALOGUES, .visible = visible != slugs};
+    return err;
+}
+
+static enum err bodies_check(struct scrub *scrub, size_t count)
+{
+    struct place *place = &scrub->place;
     uint8_t key[SEQ_KEY_SIZE];
     struct row row;
     struct order order = {.table = TABLE_BODIES};
-    enum err err = cursor_seek(&scrub->bodies, rows_seq(key, *seq), &row);
-    for (size_t i = 0; i < count && err == ERR_OK; i++) {
-        if (row.key.size == SEQ_KEY_SIZE && be64_get(row.key.data) >= *seq) {
-            *seq = be64_get(row.key.data) + 1;
+    enum err err = cursor_seek(&scrub->bodies, rows_seq(key, place->position), &row);
+    while (count > 0 && err == ERR_OK) {
+        /* Keys that are none do not count, so that every page gets on. */
+        if (row.key.size == SEQ_KEY_SIZE && be64_get(row.key.data) >= place->position) {
+            place->position = be64_get(row.key.data) + 1;
+            scrub->page->checked++;
+            count--;
         }
-        scrub->page->checked++;
         err = order_row(scrub, &order, row.key);
         if (err == ERR_OK) {
             err = body_check(scrub, &row);
@@ -231,23 +377,11 @@ static enum err bodies_check(struct scrub *scrub, size_t count, uint64_t *seq, b
         }
         err = cursor_next(&scrub->bodies, &row);
     }
-    *ret_over = err != ERR_OK;
     enum err ended = order_end(scrub, &order);
-    if (ended != ERR_OK) {
-        return ended;
-    }
-    if (err != ERR_OK && err != ERR_NOT_FOUND) {
-        return damaged(scrub, err, "the bodies table is damaged");
-    }
-    if (err == ERR_NOT_FOUND) {
-        uint64_t slugs = 0;
-        err = txn_rows(scrub->txn, TABLE_SLUGS, &slugs);
-        scrub->visible = scrub->visible != slugs;
-    }
-    return err;
+    return ended == ERR_OK && err != ERR_OK ? bodies_end(scrub, err) : ended;
 }
 
-/* ---- phase 2: catalogues ---- */
+/* ---- catalogues ---- */
 
 static bool stands(const struct lab_record *record, const struct head *head)
 {
@@ -422,7 +556,7 @@ static enum err rev_check(struct scrub *scrub, const struct row *row)
         problem(scrub, scrub->id, &slug_hash, "the order of revisions does not match the entries");
         return ERR_OK;
     }
-    if (err != ERR_OK || scrub->visible == 0) {
+    if (err != ERR_OK || scrub->place.visible == 0) {
         return err;
     }
     err = cursor_at(&scrub->bodies, row->value, &value);
@@ -527,7 +661,7 @@ static enum err catalogue_check(struct scrub *scrub)
     return err == ERR_OK ? revs_check(scrub, count) : err;
 }
 
-/* ---- phase 3: lab records ---- */
+/* ---- lab records and small tables ---- */
 
 /* Walks one table; as many rows must be met as it is said to have, all with keys of `key_size` (0 =
  * they differ). */
@@ -644,30 +778,80 @@ static enum err scrub_init(struct scrub *scrub)
     return err;
 }
 
-static enum err scrub_page(struct scrub *scrub, enum phase phase, size_t count, uint64_t *position,
-                           bool *ret_over)
+static enum err next_catalogue(struct scrub *scrub)
 {
-    uint32_t id = (uint32_t) *position;
-    switch (phase) {
-    case PHASE_BODIES:
-        return bodies_check(scrub, count, position, ret_over);
-    case PHASE_CATALOGUES: {
-        enum err err = catalogue_next(scrub->txn, &id);
-        if (err == ERR_NOT_FOUND || err == ERR_CORRUPT) {
-            *ret_over = true;
-            return err == ERR_CORRUPT ? damaged(scrub, err, "the table of heads is damaged")
-                                      : ERR_OK;
-        }
-        *position = scrub->id = id;
-        return err == ERR_OK ? catalogue_check(scrub) : err;
+    uint32_t id = (uint32_t) scrub->place.position;
+    enum err err = catalogue_next(scrub->txn, &id);
+    if (err == ERR_NOT_FOUND || err == ERR_CORRUPT) {
+        scrub->place = (struct place){.phase = PHASE_LABS};
+        return err == ERR_CORRUPT ? damaged(scrub, err, "the table of heads is damaged") : ERR_OK;
     }
+    scrub->place.position = scrub->id = id;
+    return err == ERR_OK ? catalogue_check(scrub) : err;
+}
+
+static enum err scrub_page(struct scrub *scrub, size_t count)
+{
+    struct place *place = &scrub->place;
+    bool over = false;
+    enum err err = ERR_OK;
+    if (place->phase == PHASE_SUM || place->phase == PHASE_SUM_SLUGS) {
+        bool can = false;
+        err = sum_begin(scrub, &can);
+        if (err != ERR_OK) {
+            return err;
+        }
+        if (!can) {
+            doubt(scrub);
+        }
+    }
+    switch ((enum phase) place->phase) {
+    case PHASE_SUM:
+        return sum_bodies(scrub, count);
+    case PHASE_SUM_SLUGS:
+        return sum_slugs(scrub, count * SLUGS_A_BODY);
+    case PHASE_BODIES:
+        return bodies_check(scrub, count);
+    case PHASE_CATALOGUES:
+        return next_catalogue(scrub);
     case PHASE_LABS:
-        return labs_check(scrub, position, ret_over);
+        err = labs_check(scrub, &place->position, &over);
+        place->phase = over ? PHASE_COUNT : PHASE_LABS;
+        return err;
     case PHASE_COUNT:
         break;
     }
-    *ret_over = true;
     return ERR_OK;
+}
+
+/* ---- the place between two pages: phase u8 ‖ checked u56 ‖ position ‖ sums ‖ snapshot ‖ visible ‖
+ * slug key ---- */
+
+static struct place place_get(const uint8_t at[SCRUB_AT_SIZE])
+{
+    struct place place = {
+        .phase = at[0] < PHASE_COUNT ? at[0] : PHASE_COUNT,
+        .checked = be64_get(at) & (UINT64_MAX >> 8),
+        .position = be64_get(at + 8),
+        .sums = {be64_get(at + 16), be64_get(at + 24)},
+        .snapshot = be64_get(at + 32),
+        .visible = be64_get(at + 40),
+    };
+    memcpy(place.slug_key, at + 48, SLUG_KEY_SIZE);
+    return place;
+}
+
+static void place_put(const struct place *place, uint8_t at[SCRUB_AT_SIZE])
+{
+    static_assert(48 + SLUG_KEY_SIZE == SCRUB_AT_SIZE, "the place fills `at`");
+    be64_put(at, place->checked);
+    at[0] = (uint8_t) place->phase;
+    be64_put(at + 8, place->position);
+    be64_put(at + 16, place->sums[0]);
+    be64_put(at + 24, place->sums[1]);
+    be64_put(at + 32, place->snapshot);
+    be64_put(at + 40, place->visible);
+    memcpy(at + 48, place->slug_key, SLUG_KEY_SIZE);
 }
 
 enum err scrub_step(struct txn *txn, uint8_t at[SCRUB_AT_SIZE], size_t count,
@@ -675,32 +859,21 @@ enum err scrub_step(struct txn *txn, uint8_t at[SCRUB_AT_SIZE], size_t count,
 {
     must(count > 0);
     struct scrub_page page = {0};
-    defer(scrub_done) struct scrub scrub = {
-        .txn = txn, .page = &page, .visible = be64_get(at + 16)};
-    uint64_t checked = be64_get(at) & (UINT64_MAX >> 8);
-    uint64_t position = be64_get(at + 8);
-    unsigned phase = at[0] < PHASE_COUNT ? at[0] : PHASE_COUNT;
-    bool over = false;
-    page.checked = checked;
+    defer(scrub_done) struct scrub scrub = {.txn = txn, .page = &page, .place = place_get(at)};
+    page.checked = scrub.place.checked;
     enum err err = txn_rows(txn, TABLE_BODIES, &page.total);
     if (err == ERR_OK) {
         err = scrub_init(&scrub);
     }
     if (err == ERR_OK) {
-        err = scrub_page(&scrub, phase, count, &position, &over);
+        err = scrub_page(&scrub, count);
     }
     if (err != ERR_OK) {
         return err;
     }
-    if (over) {
-        position = 0;
-        phase += phase < PHASE_COUNT;
-    }
-    be64_put(at, page.checked);
-    at[0] = (uint8_t) phase;
-    be64_put(at + 8, position);
-    be64_put(at + 16, scrub.visible);
-    page.done = phase == PHASE_COUNT;
+    scrub.place.checked = page.checked;
+    place_put(&scrub.place, at);
+    page.done = scrub.place.phase == PHASE_COUNT;
     *ret_page = page;
     return ERR_OK;
 }

@@ -2,11 +2,11 @@
 /*
  * store/scrub.h: `essaim verify`: every signature, leaf, root and history on disk, in pages.
  *
- * Phase 1 walks `bodies` in seq order (sequential reads): visible bodies must match their slugs row
- * and leaf (they were checked to be canonical when they came); others must be staged or trash. Phase
- * 3 checks all lab records, phase 2 checks, per catalogue: lab record signature, head
- * signature, the chain of head hashes from head 1 to the head's history, digests and root
- * recomputed from `slugs`, count and bytes, and that revs and slugs agree.
+ * First bodies in seq order (sequential reads): each must match its slugs row and leaf (it was
+ * checked to be canonical when it came), or be staged or trash; then, per catalogue: lab record
+ * signature, head signature, the chain of head hashes from head 1 to the head's history, digests
+ * and root recomputed from `slugs`, count and bytes, and that revs and slugs agree; then all lab
+ * records and the small tables. When bodies are damaged they are gone through twice.
  */
 #ifndef ESSAIM_STORE_SCRUB_H
 #define ESSAIM_STORE_SCRUB_H
@@ -14,7 +14,7 @@
 #include "store/catalogue.h"
 #include "store/ledger.h"
 
-#define SCRUB_AT_SIZE 24
+#define SCRUB_AT_SIZE 68
 
 struct scrub_problem {
     uint32_t catalogue; /* 0 = unknown */
@@ -29,7 +29,7 @@ struct scrub_page {
     unsigned problem_count; /* kept in problems (at most 64 a page; more are counted only) */
     uint64_t problems_seen;
     struct scrub_problem problems[64];
-    uint32_t catalogue; /* phase 2: the catalogue this page checked; 0 in phase 1 */
+    uint32_t catalogue; /* the catalogue this page checked; 0 = none */
     bool catalogue_ok;
 };
 /* One page: `at` says where to go on (all zero to start) and is moved; about `count` bodies, or one

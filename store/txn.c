@@ -231,6 +231,11 @@ enum err txn_del(struct txn *txn, enum table table, struct bytes key)
     return code == MDB_NOTFOUND ? ERR_NOT_FOUND : wrote(txn, code);
 }
 
+uint64_t txn_snapshot(const struct txn *txn)
+{
+    return mdb_txn_id(txn->mdb);
+}
+
 enum err txn_rows(struct txn *txn, enum table table, uint64_t *ret_count)
 {
     MDB_stat stat;

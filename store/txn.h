@@ -65,6 +65,8 @@ MUST_USE enum err txn_get(struct txn *txn, enum table table, struct bytes key,
 MUST_USE enum err txn_put(struct txn *txn, enum table table, struct bytes key, struct bytes value);
 /* ERR_NOT_FOUND when it was not there. */
 MUST_USE enum err txn_del(struct txn *txn, enum table table, struct bytes key);
+/* A number that grows with every commit: equal for two readers of the same state. */
+uint64_t txn_snapshot(const struct txn *txn);
 MUST_USE enum err txn_rows(struct txn *txn, enum table table, uint64_t *ret_count);
 /* Pages that LMDB may use again. */
 MUST_USE enum err txn_free_pages(struct txn *txn, uint64_t *ret_count);
