@@ -60,7 +60,7 @@ class Result(unittest.TestResult):
 
     def trouble(self, test, error):
         self.comment("".join(traceback.format_exception(*error)))
-        for lab in getattr(type(test), "labs_shown", lambda: [])():
+        for lab in () if self.troubled else getattr(type(test), "labs_shown", lambda: [])():
             self.comment(f"--- log of {lab.name}\n" + lab.log_tail())
         self.line("not ok", self.sentence(test))
         self.troubled = True

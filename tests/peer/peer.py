@@ -438,7 +438,8 @@ class Link(Wire):
         held = lab.records.get(self.wanted)
         index, cursor = lab.read.get(self.wanted, (None, 0))
         fields = {"version": 1, "features": 0, "network": NONE, "lab": lab.id,
-                  "generation": lab.generation, "record": lab.record.signed if record else None,
+                  "generation": lab.generation,
+                  "record": lab.record.signed if record is True else record or None,
                   "holds": held.generation if held else 0, "index": lab.index,
                   "read_index": index, "cursor": cursor}
         return [HELLO, *{**fields, **other}.values()]
