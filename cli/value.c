@@ -22,10 +22,12 @@
 
 json_t *value_str(struct bytes text)
 {
-    if (!utf8_valid(text)) {
-        return json_null();
+    const char *data = text.size == 0 ? "" : (const char *) text.data;
+    if (utf8_valid(text)) {
+        return json_stringn_nocheck(data, text.size);
     }
-    return json_stringn_nocheck(text.size == 0 ? "" : (const char *) text.data, text.size);
+    json_t *value = json_stringn(data, text.size); /* control characters are text here */
+    return value == NULL ? json_null() : value;
 }
 
 json_t *value_hex(struct bytes bytes)
