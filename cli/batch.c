@@ -295,7 +295,10 @@ static void record_report(struct batch *batch, const struct batch_record *record
 {
     json_t *item = json_object();
     bool changed = record->status == CTL_CREATED || record->status == CTL_UPDATED;
-    struct bytes slug = bytes_of(batch->slugs.data + record->slug, record->slug_size);
+    struct bytes slug = {0};
+    if (record->slug_size > 0) {
+        slug = bytes_of(batch->slugs.data + record->slug, record->slug_size);
+    }
     value_set(item, "slug", slug.size == 0 ? json_null() : value_str(slug));
     value_set(item, "status", json_string(status_words[record->status]));
     value_set(item, "rev", changed && batch->n > 0 ? value_uint(batch->n) : json_null());
