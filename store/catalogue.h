@@ -52,8 +52,8 @@ MUST_USE enum err catalogue_slug(struct txn *txn, uint32_t id, const struct slug
 MUST_USE enum err catalogue_entry(struct txn *txn, uint32_t id, const struct slug_hash *slug_hash,
                                   struct bytes *ret_entry);
 
-/* The catalogue's digests, and the pairs of one bucket (slug hash and leaf, PAIR_SIZE each, ascending)
- * appended to `pairs`. ERR_CORRUPT when the pairs do not make the stored digest. */
+/* The catalogue's digests, and the pairs of one bucket (slug hash and leaf, PAIR_SIZE each,
+ * ascending) appended to `pairs`. ERR_CORRUPT when the pairs do not make the stored digest. */
 MUST_USE enum err catalogue_bucket(struct txn *txn, uint32_t id, unsigned bucket,
                                    struct digests *ret_digests, struct buf *pairs);
 
@@ -63,8 +63,8 @@ struct entry_cursor;
 MUST_USE enum err entry_cursor_open(struct txn *txn, uint32_t id, uint64_t after_rev,
                                     const struct slug_hash *after_slug,
                                     struct entry_cursor **ret_cursor);
-/* ERR_NOT_FOUND at the end; ERR_CORRUPT names a damaged one (ret_slug and ret_rev are always set, at
- * the end to the last one). A caller may go on behind ERR_CORRUPT: the end comes. */
+/* ERR_NOT_FOUND at the end; ERR_CORRUPT names a damaged one (ret_slug and ret_rev are always set,
+ * at the end to the last one). A caller may go on behind ERR_CORRUPT: the end comes. */
 MUST_USE enum err entry_cursor_next(struct entry_cursor *cursor, struct bytes *ret_entry,
                                     uint64_t *ret_rev, struct slug_hash *ret_slug);
 void entry_cursor_close(

@@ -2,8 +2,8 @@
 /*
  * store/scrub.c: everything on disk is checked again, a page at a time.
  *
- * What is damaged becomes a problem of the page and the walk goes on behind it; only errors that are
- * no damage (I/O, memory) end it.
+ * What is damaged becomes a problem of the page and the walk goes on behind it; only errors that
+ * are no damage (I/O, memory) end it.
  *
  *     SUM ──────> SUM_SLUGS ──────────────────────> CATALOGUES ──> LABS and small tables
  *       └── doubt ────┴──> BODIES (each looked up) ────┘

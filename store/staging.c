@@ -81,7 +81,7 @@ static enum err visible(struct walk *walk, const struct change *change, bool *re
 {
     uint8_t key[SLUG_KEY_SIZE];
     struct bytes value;
-    struct slug_row row;
+    struct slug_row row = {0};
     enum err err = cursor_at(&walk->slugs, rows_slug(key, walk->id, &change->slug_hash), &value);
     if (err == ERR_OK) {
         err = rows_slug_get(value, &row);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
-/* Catalogues as they are read: ids, heads, entries, openings, hints, chores; and bit rot in them. */
+/* Catalogues as they are read: ids, heads, entries, openings, hints, chores; and bit rot in
+ * them. */
 #include "store_help.h"
 
 #define HINT_AT_SIZE 24
