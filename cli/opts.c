@@ -112,6 +112,18 @@ static enum err values_parse(struct opts *opts, struct flaw *flaw)
     return usage(flaw, N_("--color takes auto, always or never"), NULL, opts->values[OPT_color]);
 }
 
+/* The verb, or an operand; it takes a place of argv that was read already. */
+static void word_take(struct opts *opts, char *word)
+{
+    if (opts->verb == NULL) {
+        opts->verb = word;
+    } else {
+        opts->operands[opts->operand_count++] = word;
+    }
+}
+
+/* The "-" in front has words that are no options come in their order, whatever POSIXLY_CORRECT
+ * says. */
 enum err opts_parse(int argc, char **argv, struct opts *ret_opts, struct flaw *flaw)
 {
     struct option longs[OPT_COUNT + 1] = {0};
@@ -122,17 +134,21 @@ enum err opts_parse(int argc, char **argv, struct opts *ret_opts, struct flaw *f
             .val = FIRST_LONG + i,
         };
     }
-    *ret_opts = (struct opts){.limit = UINT64_MAX};
+    *ret_opts = (struct opts){.limit = UINT64_MAX, .operands = argv + 1};
     opterr = 0;
     optind = 0;
     int found = 0;
-    while ((found = getopt_long(argc, argv, ":d:hqyV", longs, NULL)) != -1) {
+    while ((found = getopt_long(argc, argv, "-:d:hqyV", longs, NULL)) != -1) {
         const char *word = optind > 0 && optind <= argc ? argv[optind - 1] : "";
         if (found == '?') {
             return usage(flaw, N_("no such option"), N_("see: essaim help"), word);
         }
         if (found == ':') {
             return usage(flaw, N_("this option needs a value"), N_("see: essaim help"), word);
+        }
+        if (found == 1) {
+            word_take(ret_opts, optarg);
+            continue;
         }
         int opt = found == 'd'   ? OPT_dir
                   : found == 'h' ? OPT_help
@@ -143,11 +159,9 @@ enum err opts_parse(int argc, char **argv, struct opts *ret_opts, struct flaw *f
         ret_opts->given |= 1u << opt;
         ret_opts->values[opt] = optarg == NULL ? "" : optarg;
     }
-    if (optind < argc) {
-        ret_opts->verb = argv[optind++];
+    for (int i = optind; i < argc; i++) { /* behind "--" */
+        word_take(ret_opts, argv[i]);
     }
-    ret_opts->operands = argv + optind;
-    ret_opts->operand_count = argc - optind;
     return values_parse(ret_opts, flaw);
 }
 

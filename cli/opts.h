@@ -61,7 +61,7 @@ struct opts {
     int operand_count;
 };
 
-/* Takes argv apart; it is permuted. ERR_USAGE. */
+/* Takes argv apart; its places are used for the operands. ERR_USAGE. */
 MUST_USE enum err opts_parse(int argc, char **argv, struct opts *ret_opts, struct flaw *flaw);
 bool opts_has(const struct opts *opts, enum opt opt);
 /* An option that is neither general nor in `own` was given: ERR_USAGE. */

@@ -143,8 +143,10 @@ static bool key_keep(struct unpack_level *level, const struct scan_item *item)
         (item->bytes.size > 0 && memchr(item->bytes.data, 0, item->bytes.size) != NULL)) {
         return false;
     }
-    level->key =
-        strndup(item->bytes.size == 0 ? "" : (const char *) item->bytes.data, item->bytes.size);
+    level->key = calloc(1, item->bytes.size + 1);
+    if (level->key != NULL) {
+        bytes_copy(level->key, item->bytes);
+    }
     return level->key != NULL;
 }
 

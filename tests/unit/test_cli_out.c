@@ -46,8 +46,23 @@ static void options_stand_before_or_after_the_verb(void **state)
     assert_true(opts_has(&opts, OPT_dry_run) && opts_has(&opts, OPT_no_input));
     assert_int_equal(opts.if_rev, 3);
     assert_int_equal(opts.operand_count, 2);
+    assert_string_equal(opts.operands[0], "-x");
+    assert_string_equal(opts.operands[1], "-");
     assert_err(opts_check(&opts, OPT_BIT(if_rev), &flaw), ERR_OK);
     assert_err(opts_check(&opts, OPT_BIT(name), &flaw), ERR_USAGE);
+}
+
+static void posix_order_is_not_forced_on_anybody(void **state)
+{
+    (void) state;
+    struct flaw flaw = {0};
+    struct opts opts;
+    assert_int_equal(setenv("POSIXLY_CORRECT", "1", 1), 0);
+    assert_err(parsed("essaim withdraw a --json b -q c", &opts, &flaw), ERR_OK);
+    assert_int_equal(unsetenv("POSIXLY_CORRECT"), 0);
+    assert_true(opts_has(&opts, OPT_json) && opts_has(&opts, OPT_quiet));
+    assert_int_equal(opts.operand_count, 3);
+    assert_string_equal(opts.operands[2], "c");
 }
 
 static void wrong_options_are_named(void **state)
@@ -178,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_stand_before_or_after_the_verb),
+        cmocka_unit_test(posix_order_is_not_forced_on_anybody),
         cmocka_unit_test(wrong_options_are_named),
         cmocka_unit_test(each_shape_is_what_it_says),
         cmocka_unit_test(a_table_never_passes_its_width),
