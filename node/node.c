@@ -509,7 +509,8 @@ enum err node_job_done(struct node *node, struct effects *effects)
     return err;
 }
 
-/* The job's thread reads the clock, the draft and the fetch under way: none of them changes here. */
+/* The job's thread reads the clock, the draft and the fetch under way: none of them changes
+ * here. */
 enum err node_read(struct node *node, const struct event *event, struct effects *effects)
 {
     node->effects = effects;

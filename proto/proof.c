@@ -140,7 +140,8 @@ static enum err proof_decode(struct bytes bytes, struct proof *ret_proof)
     return err;
 }
 
-/* The bucket's pairs ascend, all belong to it, and lead to the root. *ret_leaf: of `slug_hash`, NULL when it is absent. */
+/* The bucket's pairs ascend, all belong to it, and lead to the root. *ret_leaf: of `slug_hash`,
+ * NULL when it is absent. */
 static enum err bucket_verify(const struct proof *proof, const struct slug_hash *slug_hash,
                               const struct hash *root, const uint8_t **ret_leaf)
 {

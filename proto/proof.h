@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 /*
- * proto/proof.h: a proof that a lab's catalogue holds an entry, or does not, doc/protocol.md §7. It needs no store, no
- * network and no trust in whoever made it: record, head, bucket, path and entry are checked against the lab id.
+ * proto/proof.h: a proof that a lab's catalogue holds an entry, or does not, doc/protocol.md §7.
+ * It needs no store, no
+ * network and no trust in whoever made it: record, head, bucket, path and entry are checked
+ * against the lab id.
  */
 #ifndef ESSAIM_PROTO_PROOF_H
 #define ESSAIM_PROTO_PROOF_H
@@ -38,8 +40,10 @@ struct proven {
     struct entry entry; /* when present */
     struct hash leaf;   /* when present */
 };
-/* Checks everything: ERR_OK means that the lab `ret_proven->record.lab` signed a catalogue, head n, that holds (or does
- * not hold) that slug. ERR_CANONICAL, ERR_INVALID, ERR_SIZE, ERR_SIGNATURE, ERR_ROOT. Views into `bytes`. */
+/* Checks everything: ERR_OK means that the lab `ret_proven->record.lab` signed a catalogue, head
+ * n, that holds (or does
+ * not hold) that slug. ERR_CANONICAL, ERR_INVALID, ERR_SIZE, ERR_SIGNATURE, ERR_ROOT. Views into
+ * `bytes`. */
 MUST_USE enum err proof_verify(struct bytes bytes, struct proven *ret_proven);
 
 #endif

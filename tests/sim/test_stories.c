@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
-/* tests/sim/test_stories.c: what labs live through together, told on the real node and store under a virtual clock. */
+/* tests/sim/test_stories.c: what labs live through together, on the real node and store under a
+ * virtual clock. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
