@@ -17,7 +17,7 @@ MAY = {
     "cli": "base proto conf",
     "web": "base proto conf",
 }
-# But a key file must fit a lab record: doc/decisions/keys-in-conf.md.
+# But a key file must fit a lab record: doc/decisions/0004-keys-in-conf.md.
 MAY_FILE = {"conf/keys.c": "base proto", "conf/keys.h": "base proto"}
 # Libraries: header -> the rooms that may use it (tests may use anything).
 LIBRARY = {
