@@ -38,6 +38,7 @@ static const char *const words[] = {
     N_("unknown kind"),
     N_("a record is [slug, kind, body] or [slug, kind, body, rev]"),
     N_("too many records in one batch"),
+    N_("the disk was full: this batch is lost, send it again"),
     N_("lab must be a did:key of an Ed25519 key"),
     N_("an address is HOST:PORT"),
     N_("an alias is 1 to 64 of a-z, 0-9 and hyphens"),
@@ -76,6 +77,9 @@ static const char *const words[] = {
     N_("the table of labs is damaged"),
     N_("a lab record is malformed or its signature does not verify"),
     N_("the table of heads is damaged"),
+    N_("a table is out of order or cannot be searched"),
+    N_("an arrival is missing or damaged"),
+    N_("there are not as many arrivals as heads and records"),
 };
 
 /* Warnings of `status` are tokens. */
