@@ -398,7 +398,10 @@ enum err bodies_drop(struct txn *txn, struct buf *seqs)
             continue;
         }
         err = txn_del(txn, TABLE_BODIES, key);
-        err = err == ERR_NOT_FOUND ? ERR_OK : err; /* lost to bit rot: gone is what we want */
+        if (err == ERR_OK || err == ERR_NOT_FOUND) { /* lost to bit rot: gone is what we want */
+            err = txn_del(txn, TABLE_TRASH, key);    /* the seq may be given again */
+        }
+        err = err == ERR_NOT_FOUND ? ERR_OK : err;
     }
     return err;
 }

@@ -174,7 +174,8 @@ enum err arrival_add(struct txn *txn, uint64_t old, const struct arrival *what,
 {
     uint64_t last = 0;
     enum err err = arrival_last(txn, &last); /* before the old row goes: it may be the last */
-    if (err == ERR_OK && (last == UINT64_MAX || old > last)) {
+    last = last > old ? last : old; /* if the last row was lost: no number is given twice */
+    if (err == ERR_OK && last == UINT64_MAX) {
         err = ERR_CORRUPT;
     }
     if (err != ERR_OK) {

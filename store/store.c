@@ -145,7 +145,7 @@ static enum err env_sizes(const struct store *store, uint64_t *ret_pages, uint64
  */
 static enum err length_check(struct store *store)
 {
-    uint64_t pages, page_size, missing_free = 0;
+    uint64_t pages = 0, page_size = 0, missing_free = 0;
     int fd = -1;
     struct stat file;
     enum err err = env_sizes(store, &pages, &page_size);
@@ -370,7 +370,7 @@ enum err store_space(struct store *store, struct store_space *ret_space)
 {
     struct txn *txn = NULL;
     struct statvfs disk;
-    uint64_t pages, page_size, free_pages = 0;
+    uint64_t pages = 0, page_size = 0, free_pages = 0;
     enum err err = txn_begin_read(store, &txn);
     if (err != ERR_OK) {
         return err;
@@ -406,7 +406,7 @@ static enum err room_of(const struct store_space *space)
 
 enum err store_room(struct store *store)
 {
-    uint64_t pages, page_size;
+    uint64_t pages = 0, page_size = 0;
     if (store->env == NULL) {
         return ERR_IO;
     }

@@ -434,6 +434,13 @@ static void malformed_rows_are_corrupt(void **state)
     is_err(body_get(txn, 1, 50, &bytes), ERR_CORRUPT);
     txn_end(txn);
 
+    static uint8_t huge[4 + ENTRY_SIZE_MAX + 1] = {0, 0, 0, 1};
+    be64_put(key, 51);
+    help_row(scratch, TABLE_BODIES, bytes_of(key, 8), BYTES_OF_ARRAY(huge));
+    txn = help_read(scratch);
+    is_err(body_get(txn, 1, 51, &bytes), ERR_CORRUPT);
+    txn_end(txn);
+
     help_row(scratch, TABLE_HEADS, bytes_of("abcdef", 6), bytes_of("x", 1));
     help_row(scratch, TABLE_META, bytes_of_str("catalogues"), bytes_of("x", 1));
     txn = help_write(scratch);

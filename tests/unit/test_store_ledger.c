@@ -223,7 +223,8 @@ static void malformed_records_and_arrivals_are_corrupt(void **state)
     help_row(scratch, TABLE_LABS, BYTES_OF_ARRAY(record.lab.bytes), bytes_of("1", 1));
     txn = help_write(scratch);
     is_err(lab_put(txn, &record, buf_bytes(&bytes), &lab, &number), ERR_CORRUPT);
-    is_err(arrival_add(txn, 99, &(struct arrival){.is_head = true}, &number), ERR_CORRUPT);
+    ok(arrival_add(txn, 99, &(struct arrival){.is_head = true}, &number));
+    assert_int_equal(number, 100); /* row 99 was lost, its number is not given again */
     txn_end(txn);
     memset(key, 0xff, sizeof key);
     help_row(scratch, TABLE_ARRIVALS, BYTES_OF_ARRAY(key), bytes_of_str("L"));

@@ -417,6 +417,35 @@ static void an_apply_that_fails_half_way_leaves_nothing(void **state)
     assert_int_equal(help_scrub(scratch, 100), 0);
 }
 
+static void an_apply_that_meets_damage_half_way_spoils_its_transaction(void **state)
+{
+    struct scratch *scratch = *state;
+    struct change_list list = {0};
+    struct plan plan;
+    struct buf signed_head = {0};
+    uint8_t id_key[4] = {0, 0, 0, 1};
+    uint64_t arrival = 0;
+    (void) help_publish(scratch, 0, 20, 1, 100);
+    struct txn *txn = help_write(scratch);
+    help_put(txn, 1, &list, 3, 2, 2, 100);
+    ok(change_settle(&list, NULL));
+    ok(catalogue_plan(txn, 1, &list, &plan));
+    struct head head = help_head(scratch, txn, 1, &plan, &signed_head);
+    struct apply apply = {.id = 1,
+                          .list = &list,
+                          .plan = &plan,
+                          .head = &head,
+                          .signed_head = buf_bytes(&signed_head),
+                          .from = scratch->keys.lab};
+    ok(txn_put(txn, TABLE_HEADS, BYTES_OF_ARRAY(id_key), bytes_of("short", 5)));
+    is_err(catalogue_apply(txn, &apply, &arrival), ERR_CORRUPT);
+    is_err(txn_commit(txn), ERR_CORRUPT);
+    help_lab(scratch);
+    assert_int_equal(help_scrub(scratch, 100), 0);
+    change_done(&list);
+    buf_done(&signed_head);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, help_setup, help_teardown)
 
 int main(void)
@@ -432,6 +461,7 @@ int main(void)
         TEST(an_apply_keeps_opening_hints_and_its_own_hash),
         TEST(a_row_republished_in_place_keeps_its_body),
         TEST(an_apply_that_fails_half_way_leaves_nothing),
+        TEST(an_apply_that_meets_damage_half_way_spoils_its_transaction),
     };
     return cmocka_run_group_tests_name("store_plan", tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 
 #define ENTRIES 120u
 #define FLIPS 600u
+#define PAGE 4096u
 
 enum verdict { VERDICT_HARMLESS, VERDICT_NAMED, VERDICT_REFUSED, VERDICT_WRONG, VERDICT_SILENT };
 
@@ -114,11 +115,17 @@ static int look_in_a_child(struct scratch *scratch)
     return status;
 }
 
-static void a_flipped_bit_never_gives_a_wrong_entry(void **state)
+/* What is damaged, by bit; the file is left as it was. */
+struct rot {
+    struct scratch *scratch;
+    struct buf file;
+    unsigned counts[VERDICT_SILENT + 1], died, flips;
+};
+
+static void rot_init(struct rot *rot, struct scratch *scratch)
 {
-    struct scratch *scratch = *state;
-    struct buf file = {0}, entry = {0};
-    unsigned counts[VERDICT_SILENT + 1] = {0}, died = 0;
+    struct buf entry = {0};
+    *rot = (struct rot){.scratch = scratch};
     help_lab(scratch);
     (void) help_publish(scratch, 0, ENTRIES, 1, 300);
     (void) help_publish(scratch, 7, 3, 2, 6000);
@@ -129,31 +136,80 @@ static void a_flipped_bit_never_gives_a_wrong_entry(void **state)
         help_entry(i, again ? 2 : 1, again ? 2 : 1, again ? 6000 : 300, &entry);
         leaves[1][i] = entry_leaf(buf_bytes(&entry));
     }
+    buf_done(&entry);
     help_close(scratch);
-    help_file(scratch, &file);
+    help_file(scratch, &rot->file);
+}
+
+static void rot_flip(struct rot *rot, size_t bit)
+{
+    uint8_t mask = (uint8_t) (1u << (bit % 8));
+    rot->file.data[bit / 8] ^= mask;
+    help_file_put(rot->scratch, buf_bytes(&rot->file));
+    int status = look_in_a_child(rot->scratch);
+    rot->file.data[bit / 8] ^= mask;
+    rot->flips++;
+    if (WIFSIGNALED(status)) {
+        assert_int_not_equal(WTERMSIG(status), SIGALRM);
+        rot->died++;
+        return;
+    }
+    assert_true(WEXITSTATUS(status) <= VERDICT_SILENT);
+    rot->counts[WEXITSTATUS(status)]++;
+    if (WEXITSTATUS(status) >= VERDICT_WRONG) {
+        fail_msg("bit %zu (page %zu, offset %zu): verdict %d", bit, bit / 8 / PAGE, bit / 8 % PAGE,
+                 WEXITSTATUS(status));
+    }
+}
+
+static void rot_done(struct rot *rot)
+{
+    print_message("%u flips: %u harmless, %u named, %u refused, %u died\n", rot->flips,
+                  rot->counts[VERDICT_HARMLESS], rot->counts[VERDICT_NAMED],
+                  rot->counts[VERDICT_REFUSED], rot->died);
+    buf_done(&rot->file);
+}
+
+static void a_flipped_bit_never_gives_a_wrong_entry(void **state)
+{
+    struct rot rot;
+    rot_init(&rot, *state);
     for (unsigned i = 0; i < FLIPS; i++) {
-        size_t bit = help_random(scratch) % (file.size * 8);
-        file.data[bit / 8] ^= (uint8_t) (1u << (bit % 8));
-        help_file_put(scratch, buf_bytes(&file));
-        int status = look_in_a_child(scratch);
-        file.data[bit / 8] ^= (uint8_t) (1u << (bit % 8));
-        assert_true(WIFSIGNALED(status) ? WTERMSIG(status) != SIGALRM
-                                        : WEXITSTATUS(status) <= VERDICT_SILENT);
-        if (WIFSIGNALED(status)) {
-            died++;
-        } else {
-            counts[WEXITSTATUS(status)]++;
+        rot_flip(&rot, help_random(*state) % (rot.file.size * 8));
+    }
+    assert_true(rot.counts[VERDICT_NAMED] > FLIPS / 5);
+    rot_done(&rot);
+}
+
+/* Keys of branch pages, by which look-ups go down; and where the rows of any page lie. */
+static void a_flipped_bit_in_the_ways_to_a_row_is_never_silent(void **state)
+{
+    struct rot rot;
+    rot_init(&rot, *state);
+    for (size_t page = 2; page < rot.file.size / PAGE; page++) {
+        const uint8_t *head = rot.file.data + page * PAGE;
+        uint16_t flags, lower;
+        memcpy(&flags, head + 10, sizeof flags);
+        memcpy(&lower, head + 12, sizeof lower);
+        if (flags == 1) { /* a branch */
+            for (size_t row = 18; row + 2 <= lower; row += 2) {
+                uint16_t node; /* of page number, flags, key size; then the key */
+                memcpy(&node, head + row, sizeof node);
+                size_t key = page * PAGE + node + 8;
+                rot_flip(&rot, (key + 4 + help_random(*state) % 2) * 8 + help_random(*state) % 8);
+                rot_flip(&rot, (key + 12 + help_random(*state) % 2) * 8 + help_random(*state) % 8);
+            }
         }
-        if (!WIFSIGNALED(status) && WEXITSTATUS(status) >= VERDICT_WRONG) {
-            fail_msg("bit %zu (page %zu, offset %zu): verdict %d", bit, bit / 8 / 4096,
-                     bit / 8 % 4096, WEXITSTATUS(status));
+        if (flags == 1 || flags == 2) {
+            for (unsigned i = 0; i < 4 && lower > 16 && lower < PAGE; i++) {
+                size_t at = 16 + help_random(*state) % (lower - 16u);
+                rot_flip(&rot, (page * PAGE + at) * 8 + help_random(*state) % 8);
+            }
         }
     }
-    print_message("%u flips: %u harmless, %u named, %u refused, %u died\n", FLIPS,
-                  counts[VERDICT_HARMLESS], counts[VERDICT_NAMED], counts[VERDICT_REFUSED], died);
-    assert_true(counts[VERDICT_NAMED] > FLIPS / 5);
-    buf_done(&file);
-    buf_done(&entry);
+    assert_true(rot.flips > 100);
+    assert_true(rot.counts[VERDICT_NAMED] > rot.flips / 10);
+    rot_done(&rot);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, help_setup, help_teardown)
@@ -162,6 +218,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_flipped_bit_never_gives_a_wrong_entry),
+        TEST(a_flipped_bit_in_the_ways_to_a_row_is_never_silent),
     };
     return cmocka_run_group_tests_name("store_rot", tests, NULL, NULL);
 }

@@ -385,6 +385,57 @@ static void a_damaged_record_of_a_lab_without_catalogue_is_named(void **state)
     assert_int_equal(seen, 2);
 }
 
+static void lost_arrivals_and_lost_records_are_named(void **state)
+{
+    struct scratch *scratch = *state;
+    struct lab_keys keys = help_keys(99);
+    struct buf bytes = {0};
+    struct lab_record record;
+    uint64_t arrival;
+    uint8_t key[8];
+    some_catalogue(scratch);
+    help_record(&keys, 1, &bytes, &record);
+    struct txn *txn = help_write(scratch);
+    ok(lab_put(txn, &record, buf_bytes(&bytes), &keys.lab, &arrival));
+    ok(txn_commit(txn));
+    assert_int_equal(help_scrub(scratch, 100), 0);
+    be64_put(key, arrival);
+    del(scratch, TABLE_ARRIVALS, BYTES_OF_ARRAY(key));
+    is_seen(scratch, "an arrival is missing or damaged");
+    txn = help_write(scratch);
+    ok(lab_put(txn, &record, buf_bytes(&bytes), &keys.lab, &arrival));
+    ok(txn_commit(txn));
+    assert_int_equal(help_scrub(scratch, 100), 0);
+    del(scratch, TABLE_LABS, BYTES_OF_ARRAY(keys.lab.bytes));
+    is_seen(scratch, "there are not as many arrivals as heads and records");
+    buf_done(&bytes);
+}
+
+static void a_head_that_counts_otherwise_is_named(void **state)
+{
+    struct scratch *scratch = *state;
+    struct held_head held;
+    struct buf row = {0};
+    uint8_t key[28] = {0}, arrival[8];
+    some_catalogue(scratch);
+    for (unsigned lie = 0; lie < 2; lie++) {
+        struct txn *txn = help_read(scratch);
+        ok(catalogue_head(txn, 1, &held));
+        txn_end(txn);
+        held.head.count += lie == 0;
+        held.head.bytes += lie == 1;
+        buf_clear(&row);
+        be64_put(arrival, held.arrival);
+        buf_put(&row, BYTES_OF_ARRAY(arrival));
+        ok(head_sign(&held.head, scratch->keys.signing_secret, &row));
+        help_row(scratch, TABLE_HEADS, id_key(key, 1), buf_bytes(&row));
+        be64_put(key + 4, held.head.n);
+        help_row(scratch, TABLE_HASHES, bytes_of(key, 12), BYTES_OF_ARRAY(held.head.hash.bytes));
+        is_seen(scratch, "count or bytes are not those of the head");
+    }
+    buf_done(&row);
+}
+
 static void more_problems_than_a_page_keeps_are_counted(void **state)
 {
     struct scratch *scratch = *state;
@@ -419,6 +470,8 @@ int main(void)
         TEST(an_entry_lost_with_its_body_still_misses_from_the_root),
         TEST(a_head_under_another_id_is_named),
         TEST(a_damaged_record_of_a_lab_without_catalogue_is_named),
+        TEST(lost_arrivals_and_lost_records_are_named),
+        TEST(a_head_that_counts_otherwise_is_named),
         TEST(more_problems_than_a_page_keeps_are_counted),
     };
     return cmocka_run_group_tests_name("store_scrub", tests, NULL, NULL);
