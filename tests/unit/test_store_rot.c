@@ -108,7 +108,7 @@ static int look_in_a_child(struct scratch *scratch)
             (void) signal(signals[i], SIG_DFL);
         }
         (void) alarm(20);
-        _exit(look(scratch));
+        _exit((int) look(scratch));
     }
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);
