@@ -44,6 +44,9 @@ static enum err host_parse(struct bytes text, char ret_host[ADDRESS_HOST_MAX + 1
     bool in_brackets = text.size >= 2 && text.data[0] == '[' && text.data[text.size - 1] == ']';
     if (in_brackets) {
         text = bytes_of(text.data + 1, text.size - 2);
+        if (text.size == 0 || memchr(text.data, ':', text.size) == NULL) {
+            return ERR_INVALID; /* only IPv6 stands in brackets */
+        }
     }
     if (bytes_equal(text, bytes_of_str("*"))) {
         ret_host[0] = '\0';

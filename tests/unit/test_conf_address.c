@@ -32,9 +32,9 @@ static void what_is_no_address_is_refused(void **state)
 {
     (void) state;
     static const char *const bad[] = {
-        "",        "host",        ":80",      "host:",    "host:65536",  "host:-1",
-        "host:+1", "host:1x",     "ho st:80", "host\n:1", "[]:80",       "::1:80",
-        "[::1]",   "host:000001", "a/b:80",   "[a b]:80", "h\xc3\xa9:1",
+        "",        "host",     ":80",         "host:",     "host:65536", "host:-1", "host:+1",
+        "host:1x", "ho st:80", "host\n:1",    "[]:80",     "::1:80",     "[::1]",   "host:000001",
+        "a/b:80",  "[a b]:80", "h\xc3\xa9:1", "[host]:80", "[*]:80",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct address address;
