@@ -3,8 +3,8 @@
  * tests/fuzz/fuzz_control.c: a real node and its local clients, of every role, who send anything.
  *
  * The bytes choose requests (method and parameters, right or of another type) and raw frames. Every
- * answer is msgpack-RPC; a role gets what the table gives it; nobody but agents moves the head; what
- * is on disk verifies after a restart.
+ * answer is msgpack-RPC; a role gets what the table gives it; nobody but agents moves the head;
+ * what is on disk verifies after a restart.
  */
 #include <stdio.h>
 

@@ -4,8 +4,8 @@
  *
  * The bytes choose what the peer does: publish, fork, renew its keys, announce, answer WANTs
  * rightly or wrongly, ask, speak nonsense, be silent, come again; it may play its own lab, another
- * one, and (a stolen key) the node's. The node lives; held heads never go back; all it says decodes; and
- * after a restart everything on disk verifies.
+ * one, and (a stolen key) the node's. The node lives; held heads never go back; all it says
+ * decodes; and after a restart everything on disk verifies.
  */
 #include "base/limits.h"
 #include "proto/msg.h"

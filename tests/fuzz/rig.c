@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 /*
- * tests/fuzz/rig.c: see rig.h. The store of a process is made once; its one file is kept in memory
- * and written anew for every run, on tmpfs: about a millisecond.
+ * tests/fuzz/rig.c: see rig.h. The first run of a process makes the store that all begin with.
  */
 #include "tests/fuzz/rig.h"
 
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/defer.h"
 #include "proto/did.h"
@@ -16,9 +13,7 @@
 #include "store/catalogue.h"
 #include "store/scrub.h"
 #include "tests/fuzz/fuzz.h"
-
-static char directory[200], store_path[220], data_path[240], lock_path[240];
-static struct buf image; /* of data.mdb; empty until made */
+#include "tests/fuzz/scratch.h"
 
 static const enum role roles[RIG_CLIENTS] = {ROLE_ADMIN, ROLE_AGENT, ROLE_READER, ROLE_NONE};
 
@@ -40,7 +35,7 @@ static void node_start(struct rig *rig)
     struct store_options options = {.map_size = 1u << 28};
     memset(options.fresh_index, 0x11, INSTANCE_SIZE);
     memset(options.fresh_instance, 0x22, INSTANCE_SIZE);
-    must(store_open(store_path, &options, &rig->store) == ERR_OK);
+    must(store_open(scratch_path(), &options, &rig->store) == ERR_OK);
     const struct rig_keys *keys = &rig->keys[0];
     struct lab_record record = {
         .lab = keys->lab, .generation = 1, .name = bytes_of_str("Ti Lab"), .issued_at = RIG_WALL_S};
@@ -80,47 +75,7 @@ static void node_end(struct rig *rig)
     }
 }
 
-/* ---- the store's file ---- */
-
-static void image_write(void)
-{
-    FILE *file = fopen(data_path, "wb");
-    must(file != NULL);
-    must(fwrite(image.data, 1, image.size, file) == image.size);
-    must(fclose(file) == 0);
-}
-
-static void image_read(void)
-{
-    FILE *file = fopen(data_path, "rb");
-    must(file != NULL);
-    struct stat stat;
-    must(fstat(fileno(file), &stat) == 0);
-    uint8_t *at = buf_extend(&image, (size_t) stat.st_size);
-    must(at != NULL);
-    must(fread(at, 1, image.size, file) == image.size);
-    (void) fclose(file);
-}
-
-static void directory_remove(void)
-{
-    (void) unlink(data_path);
-    (void) unlink(lock_path);
-    (void) rmdir(store_path);
-    (void) rmdir(directory);
-}
-
-static void directory_make(void)
-{
-    const char *top = getenv("ESSAIM_SIM_DIR");
-    (void) snprintf(directory, sizeof directory, "%.150s/essaim-fuzz-XXXXXX",
-                    top != NULL ? top : "/dev/shm");
-    must(mkdtemp(directory) != NULL);
-    (void) snprintf(store_path, sizeof store_path, "%s/store", directory);
-    (void) snprintf(data_path, sizeof data_path, "%s/data.mdb", store_path);
-    (void) snprintf(lock_path, sizeof lock_path, "%s/lock.mdb", store_path);
-    (void) atexit(directory_remove);
-}
+/* ---- the store all runs begin with ---- */
 
 static void peer_add(struct rig *rig, unsigned lab, const char *address)
 {
@@ -161,14 +116,13 @@ static void publish(struct rig *rig)
 
 static void image_make(struct rig *rig)
 {
-    directory_make();
     node_start(rig);
     peer_add(rig, 1, "192.0.2.1:7001");
     peer_add(rig, 2, "");
     publish(rig);
     must(rig->held[1].n == 1 && rig->held[1].count == 3);
     node_end(rig);
-    image_read();
+    scratch_save();
 }
 
 void rig_open(struct rig *rig)
@@ -177,10 +131,10 @@ void rig_open(struct rig *rig)
     for (unsigned i = 0; i < RIG_LABS; i++) {
         rig_keys(i, 1, &rig->keys[i]);
     }
-    if (image.size == 0) {
+    if (!scratch_saved()) {
         image_make(rig);
     } else {
-        image_write();
+        scratch_restore();
     }
     rig->now_ms = 100000;
     node_start(rig);
@@ -192,6 +146,14 @@ void rig_restart(struct rig *rig)
     node_start(rig);
 }
 
+/* A lab may renew its keys and name no head that is held here: no damage of ours. */
+static bool superseded(const struct scrub_page *page)
+{
+    return page->problems_seen == 1 &&
+           strcmp(page->problems[0].what, "the head belongs to a generation that does not stand") ==
+               0;
+}
+
 static void verify(struct rig *rig)
 {
     struct txn *txn = NULL;
@@ -200,11 +162,11 @@ static void verify(struct rig *rig)
     struct scrub_page page = {0};
     while (!page.done) {
         must(scrub_step(txn, at, 1000, &page) == ERR_OK);
-        if (page.problem_count > 0) {
+        if (page.problem_count > 0 && !superseded(&page)) {
             (void) fprintf(stderr, "verify: %s\n", page.problems[0].what);
         }
-        must(page.problems_seen == 0);
-        must(page.catalogue == 0 || page.catalogue_ok);
+        must(page.problems_seen == 0 || superseded(&page));
+        must(page.catalogue == 0 || page.catalogue_ok || superseded(&page));
     }
     txn_end(txn);
 }

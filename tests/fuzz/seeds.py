@@ -6,27 +6,88 @@ Made from doc/protocol.md and doc/control.md, not from the code under test. What
 beyond them is added by `tests/fuzz/run --keep`.
 """
 import hashlib
+import json
 import os
 
 import msgpack
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 KEY, NETWORK, INSTANCE = bytes(range(32)), bytes(32), bytes(range(16))
+CONTENTS = []
 BODY = {
     "audience": ["élèves", "territoire"],
-    "body": "# Titre\n\nUn texte\tavec « guillemets » et 🐝.",
-    "contact": {"email": "labo@ville.example", "name": "Labo"},
-    "date": "2026-02-28",
+    "body": {"fr": "# Titre\n\nUn texte\tavec « guillemets » et 🐝."},
+    "contact": {"email": "labo@ville.example", "name": "Labo", "role": "équipe"},
+    "created": "2026-02-28",
+    "data_licence": "etalab-2.0",
     "lang": "fr",
     "licence": "CC-BY-4.0",
-    "links": [{"rel": "source", "url": "https://ville.example/a?b=c"}],
-    "orgs": [{"id": "siren:217500016", "name": "Ville", "role": "lead"}],
+    "links": [{"rel": "repo", "sha256": "0" * 64, "title": "A", "type": "text/html",
+               "url": "https://ville.example/a?b=c"}],
+    "mt": ["en"],
+    "orgs": [{"id": "siren:217500016", "name": "Ville", "role": "owner"}],
+    "relations": [{"label": "A", "rel": "answers", "to": "velo-ecole"}],
+    "review_by": "2027-01-01",
+    "same_as": ["https://www.wikidata.org/entity/Q42"],
+    "seeking": ["adopters", "funding"],
+    "source": {"fetched": "2026-01-01T00:00:00Z", "format": "csv", "id": "7", "licence": "MIT",
+               "rev": "a", "url": "https://ville.example/"},
     "summary": "En une phrase.",
     "tags": ["vélo", "école"],
-    "territories": ["com:75056", "dep:2A", "reg:11", "nuts:FR10"],
-    "title": "Essaim",
-    "translations": {"en": {"title": "Swarm"}},
+    "territory": ["com:75056", "dep:2A", "reg:11", "nuts:FR10", "fr"],
+    "themes": ["01", "10"],
+    "title": {"en": "Swarm", "fr": "Essaim"},
+    "updated": "2026-03-01",
 }
+CONF = """# essaimd.conf
+[network]
+listen = [::1]:7000
+max_links = 8
+[log]
+level = debug ; words
+[control]
+socket = /run/essaim/control.sock
+[roles]
+reader = users
+admin = wheel
+[quota]
+entries = 1000
+bytes = 65536
+"""
+YAML = """%YAML 1.2
+---
+# une fiche
+kind: innovation
+slug: velo-ecole
+title: {fr: Vélo, en: "Bike \\u00e9 \\U0001F41D"}
+summary: 'l''école'
+body: |
+  # Titre
+
+  Un texte.
+folded: >-
+  une
+  deux
+
+  trois
+number: -12
+hex: 0x1f
+none: ~
+yes: true
+tags: [a, b, "c d"]
+orgs:
+  - name: Ville
+    role: owner
+  - {name: Autre, role: partner}
+...
+---
+- {kind: need, slug: a, title: A}
+- kind: need
+  slug: b
+---
+a: &x 1
+b: *x
+"""
 
 
 def pack(value):
@@ -123,7 +184,37 @@ def seeds():
         yield "session", bytes([first]) + bytes([0, 0, 50, 0, 9, 1, 3, 120, 1, 10, 0, 14, 9, 0]) * 3
 
 
-for target, content in seeds():
+def text_seeds():
+    record = {"kind": "need", "slug": "a-1", **BODY}
+    compact = json.dumps(record, ensure_ascii=False)
+    broken = '{"kind":"need","slug":"a","n":[-1,0,18446744073709551615,9223372036854775808],' \
+             '"s":"\\ud83d\\udc1d\\u00e9\\n\\/","x":null,"m":{"b":1,"a":{}},"f":1.5}'
+    yield "conf", CONF
+    yield "conf", "[network]\nlisten=*:0\n"
+    for address in ("a.example:1", "[fe80::1]:65535", "*:7", "192.0.2.1:7000"):
+        yield "conf", address
+    yield "yaml", YAML
+    yield "yaml", json.dumps([record, record], indent=1)
+    for part in YAML.split("---"):
+        yield "yaml", part
+    for target in ("json", "ndjson"):
+        yield target, json.dumps(record, indent=1)
+        yield target, compact
+        yield target, compact + "\n\n" + broken + "\n"
+        yield target, "\ufeff [" + compact + "," + broken + "]"
+        yield target, broken
+        yield target, '{"kind":"need","slug":"a","t":"\\u0000\\ud800"}'
+    yield "value", "gras \x1b[1m \u202e \u200b \t\n\r \x7f \x85 \u2028 é 🐝 \U000e0041"
+
+
+for target, text in text_seeds():
+    CONTENTS.append((target, text.encode()))
+for value in (BODY, MESSAGES, list(PARAMS.values()), [2**63, -2**63, 2**64 - 1, None, 0.5, b"\0"]):
+    CONTENTS.append(("value", pack(value)))
+for number in range(6):
+    dice = b"".join(hashlib.sha512(bytes([number, i])).digest() for i in range(6))
+    CONTENTS += [(name, dice) for name in ("control", "peer", "root")]
+for target, content in CONTENTS + list(seeds()):
     folder = os.path.join(HERE, "corpus", target)
     os.makedirs(folder, exist_ok=True)
     name = hashlib.sha1(content).hexdigest()
