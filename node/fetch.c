@@ -808,7 +808,8 @@ static enum err job_apply(struct node *node, struct fetch *fetch, struct txn *tx
         uint64_t seq = be64_get(dropped.data + at);
         err = seq == 0 ? ERR_OK : body_drop(txn, seq);
     }
-    return err != ERR_OK ? err : staging_close(txn, fetch->catalogue);
+    /* A delta of hints alone staged nothing. */
+    return err != ERR_OK || !fetch->has_staging ? err : staging_close(txn, fetch->catalogue);
 }
 
 enum err fetch_job(struct node *node, struct fetch *fetch, uint64_t *ret_arrival)
