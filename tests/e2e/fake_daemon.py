@@ -91,7 +91,7 @@ class Daemon:
                 "links": [{"lab": SUD, "name": "Région Sud", "state": "live", "dialled": True,
                            "address": "127.0.0.1:4242", "since_s": 1, "received": 1, "sent": 1,
                            "cursor": 1, "acked": 1, "arrival": 1}],
-                "fetches": [], "refused": {}, "warnings": ["clock is off"]}
+                "fetches": [], "refused": {}, "warnings": ["disk-full", "clock is off"]}
 
     def labs(self, _client, params):
         wanted = [self.lab_of(params["lab"])] if "lab" in params else [self.lab, SUD]

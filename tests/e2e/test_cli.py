@@ -136,6 +136,22 @@ class Cli(unittest.TestCase):
         self.assertEqual(self.run_alone("list").returncode, 2)
         self.assertEqual(self.run_alone("status", ESSAIM_DIR=self.home).returncode, 7)
 
+    def test_id_is_the_id_alone_and_json_tells_the_role(self):
+        self.daemon()
+        self.assertEqual(self.good("id"), self.did + "\n")
+        self.assertEqual(self.terminal("qui")[1], self.did + "\n")
+        self.assertEqual(self.json("id"), {"schema": "essaim.id/1", "id": self.did,
+                                           "name": "Ti Lab", "role": "admin"})
+
+    def test_a_path_too_long_for_a_socket_address_is_reached(self):
+        deep = os.path.join(self.dir, *["x" * 60] * 3)
+        os.makedirs(deep)
+        self.daemon()
+        os.symlink(self.home, os.path.join(deep, "lab"))
+        done = self.run_alone("--dir", os.path.join(deep, "lab"), "id")
+        self.assertEqual((done.returncode, done.stdout), (0, self.did + "\n"))
+        self.assertEqual(self.run_alone("--dir", deep + "/none", "list").returncode, 7)
+
     def test_wrong_usage_is_2_and_names_the_word(self):
         cases = [[], ["frobnicate"], ["list", "x"], ["show"], ["list", "--frob"], ["publish"],
                  ["list", "--limit"], ["list", "--limit", "x"], ["list", "--limit", "-1"],
@@ -452,7 +468,9 @@ class Cli(unittest.TestCase):
         self.assertEqual((told["schema"], told["id"], told["name"]),
                          ("essaim.status/1", self.did, "Ti Lab"))
         self.assertTrue(told["links"][0]["lab"].startswith("did:key:"))
-        self.assertIn("Région Sud", self.terminal("status")[1])
+        shown = self.terminal("status")[1]
+        for word in ("Région Sud", "le disque est presque plein", "clock is off"):
+            self.assertIn(word, shown)
 
     # ---- terminals
 
