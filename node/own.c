@@ -193,6 +193,40 @@ static struct verdict record_check(const struct record *record)
     return (struct verdict){.status = CTL_CREATED};
 }
 
+/* May it stand where it wants to, by what stands there now? `size`: of its entry. */
+static enum err record_fits(struct node *node, const struct draft *draft, struct txn *txn,
+                            const struct record *record, size_t size, struct verdict *ret_verdict)
+{
+    const struct own *own = &node->own;
+    struct slug_hash slug_hash = hash_slug(record->slug);
+    struct entry current = {0};
+    enum err err = record_current(node, draft, &slug_hash, txn, &current);
+    bool standing = err == ERR_OK;
+    if (err != ERR_OK && err != ERR_NOT_FOUND) {
+        return err;
+    }
+    bool fits = false;
+    err = record_kind_check(node, txn, record, &slug_hash, standing, &current, &fits);
+    if (err != ERR_OK) {
+        return err;
+    }
+    uint64_t count = (own->held ? own->head.count : 0) + draft->created;
+    uint64_t bytes = (own->held ? own->head.bytes : 0) + draft->bytes + size;
+    if (!fits) {
+        *ret_verdict = refused(ERR_KIND, "kind", NULL);
+    } else if (record->has_if_rev && record->if_rev != (standing ? current.rev : 0)) {
+        *ret_verdict = refused(ERR_CONFLICT, "rev", NULL);
+    } else if (standing && bytes_equal(current.body, record->body)) {
+        *ret_verdict = (struct verdict){.status = CTL_UNCHANGED};
+    } else if ((!standing && count >= node->config.quota_entries) ||
+               bytes > node->config.quota_bytes) {
+        *ret_verdict = refused(ERR_QUOTA, "", NULL);
+    } else {
+        *ret_verdict = (struct verdict){.status = standing ? CTL_UPDATED : CTL_CREATED};
+    }
+    return ERR_OK;
+}
+
 /* Encodes, checks against the model, and adds to the draft. Our own errors return; the author's go
  * to the verdict. */
 static enum err record_put(struct node *node, struct draft *draft, struct txn *txn,
@@ -221,38 +255,10 @@ static enum err record_put(struct node *node, struct draft *draft, struct txn *t
         return ERR_OK;
     }
     struct slug_hash slug_hash = hash_slug(record->slug);
-    struct entry current = {0};
-    err = record_current(node, draft, &slug_hash, txn, &current);
-    bool standing = err == ERR_OK;
-    if (err != ERR_OK && err != ERR_NOT_FOUND) {
+    err = record_fits(node, draft, txn, record, bytes.size, ret_verdict);
+    if (err != ERR_OK || dry_run ||
+        (ret_verdict->status != CTL_CREATED && ret_verdict->status != CTL_UPDATED)) {
         return err;
-    }
-    bool fits = false;
-    err = record_kind_check(node, txn, record, &slug_hash, standing, &current, &fits);
-    if (err != ERR_OK) {
-        return err;
-    }
-    if (!fits) {
-        *ret_verdict = refused(ERR_KIND, "kind", NULL);
-        return ERR_OK;
-    }
-    if (record->has_if_rev && record->if_rev != (standing ? current.rev : 0)) {
-        *ret_verdict = refused(ERR_CONFLICT, "rev", NULL);
-        return ERR_OK;
-    }
-    if (standing && bytes_equal(current.body, record->body)) {
-        ret_verdict->status = CTL_UNCHANGED;
-        return ERR_OK;
-    }
-    uint64_t count = (own->held ? own->head.count : 0) + draft->created;
-    uint64_t size = (own->held ? own->head.bytes : 0) + draft->bytes + bytes.size;
-    if ((!standing && count >= node->config.quota_entries) || size > node->config.quota_bytes) {
-        *ret_verdict = refused(ERR_QUOTA, "", NULL);
-        return ERR_OK;
-    }
-    ret_verdict->status = standing ? CTL_UPDATED : CTL_CREATED;
-    if (dry_run) {
-        return ERR_OK;
     }
     struct change change = {
         .slug_hash = slug_hash,
@@ -260,7 +266,7 @@ static enum err record_put(struct node *node, struct draft *draft, struct txn *t
         .rev = entry.rev,
         .size = (uint32_t) bytes.size,
     };
-    draft->created += !standing;
+    draft->created += ret_verdict->status == CTL_CREATED;
     draft->bytes += bytes.size;
     err = body_append(txn, own->catalogue, buf_bytes(&bytes), &change.seq);
     return err != ERR_OK ? err : draft_add(draft, &change);
@@ -297,19 +303,32 @@ static enum err record_withdraw(struct node *node, struct draft *draft, struct t
 struct tally {
     struct buf *statuses, *errors;
     size_t *error_count;
+    struct buf *places; /* of a batch: a struct place for each of its changes; else NULL */
 };
 
-static void tally_add(const struct tally *tally, const struct verdict *verdict)
+/* What a batch must know of a change when it is checked again. */
+struct place {
+    size_t index; /* of its status */
+    bool has_if_rev;
+    uint64_t if_rev;
+};
+
+static void tally_refused(const struct tally *tally, size_t index, const struct verdict *verdict)
 {
     if (verdict->status == CTL_REFUSED && *tally->error_count < ERRORS_MAX) {
         (*tally->error_count)++;
         pack_array(tally->errors, 4);
-        pack_uint(tally->errors, tally->statuses->size);
+        pack_uint(tally->errors, index);
         pack_cstr(tally->errors, err_code(verdict->err));
         pack_cstr(tally->errors, verdict->field);
         pack_cstr(tally->errors,
                   verdict->message != NULL ? verdict->message : err_text(verdict->err));
     }
+}
+
+static void tally_add(const struct tally *tally, const struct verdict *verdict)
+{
+    tally_refused(tally, tally->statuses->size, verdict);
     buf_put_u8(tally->statuses, (uint8_t) verdict->status);
 }
 
@@ -345,8 +364,15 @@ static enum err records_put(struct node *node, struct draft *draft, const struct
     for (uint32_t i = 0; err == ERR_OK && i < entries->via.array.size; i++) {
         struct record record;
         struct verdict verdict;
+        size_t changes = draft->changes.count;
         if (record_read(&entries->via.array.ptr[i], &record)) {
             err = record_put(node, draft, txn, &record, dry_run, &verdict);
+            struct place place = {.index = tally->statuses->size,
+                                  .has_if_rev = record.has_if_rev,
+                                  .if_rev = record.if_rev};
+            if (tally->places != NULL && draft->changes.count > changes) {
+                buf_put(tally->places, bytes_of(&place, sizeof place));
+            }
         } else {
             verdict = refused(ERR_INVALID, "",
                               "a record is [slug, kind, body] or [slug, kind, body, rev]");
@@ -355,7 +381,7 @@ static enum err records_put(struct node *node, struct draft *draft, const struct
             tally_add(tally, &verdict);
         }
     }
-    return err;
+    return err == ERR_OK && tally->places != NULL ? tally->places->err : err;
 }
 
 static enum err own_writable(struct node *node)
@@ -375,6 +401,7 @@ enum err batch_drop(struct node *node, struct batch *batch)
     draft_done(&batch->draft);
     buf_done(&batch->statuses);
     buf_done(&batch->errors);
+    buf_done(&batch->places);
     *batch = (struct batch){0};
     return err;
 }
@@ -449,23 +476,71 @@ static enum err change_encode_anew(struct node *node, struct txn *txn, struct ch
                          : body_append(txn, node->own.catalogue, buf_bytes(&anew), &change->seq);
 }
 
-static enum err batch_join(struct node *node, struct batch *batch)
+/* Is the change still right, by what stands there now? */
+static enum err change_check(struct node *node, struct txn *txn, const struct change *change,
+                             const struct place *place, struct verdict *ret_verdict)
+{
+    struct bytes bytes;
+    struct entry entry;
+    enum err err = body_get(txn, node->own.catalogue, change->seq, &bytes);
+    if (err == ERR_OK) {
+        err = entry_peek(bytes, &entry);
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    struct record record = {.slug = entry.slug,
+                            .kind = entry.kind,
+                            .body = entry.body,
+                            .has_if_rev = place->has_if_rev,
+                            .if_rev = place->if_rev};
+    return record_fits(node, &node->own.draft, txn, &record, bytes.size, ret_verdict);
+}
+
+/* A change of a batch that others may have overtaken: checked as if it came now. */
+static enum err change_join(struct node *node, struct txn *txn, struct change *change,
+                            const struct place *place, const struct tally *tally)
+{
+    struct draft *draft = &node->own.draft;
+    struct verdict verdict;
+    enum err err = change_check(node, txn, change, place, &verdict);
+    if (err != ERR_OK) {
+        return err;
+    }
+    must(place->index < tally->statuses->size);
+    tally->statuses->data[place->index] = (uint8_t) verdict.status;
+    if (verdict.status != CTL_CREATED && verdict.status != CTL_UPDATED) {
+        tally_refused(tally, place->index, &verdict);
+        return body_drop(txn, change->seq);
+    }
+    if (change->rev != next_rev(&node->own)) {
+        err = change_encode_anew(node, txn, change);
+    }
+    draft->created += verdict.status == CTL_CREATED;
+    draft->bytes += change->size;
+    return err != ERR_OK ? err : draft_add(draft, change);
+}
+
+static enum err batch_join(struct node *node, struct batch *batch, const struct tally *tally)
 {
     struct txn *txn = NULL;
     enum err err = node_txn(node, &txn);
     struct draft *draft = &node->own.draft;
-    for (size_t i = 0; err == ERR_OK && i < batch->draft.changes.count; i++) {
-        struct change *change = &batch->draft.changes.items[i];
-        if (change->size > 0 && change->rev != next_rev(&node->own)) {
-            err = change_encode_anew(node, txn, change);
-        }
-        if (err == ERR_OK) {
-            err = draft_add(draft, change);
-        }
+    struct change_list *changes = &batch->draft.changes;
+    must(batch->places.size == changes->count * sizeof(struct place));
+    bool alone = batch->rev == next_rev(&node->own) && draft->changes.count == 0;
+    for (size_t i = 0; err == ERR_OK && i < changes->count; i++) {
+        struct place place;
+        memcpy(&place, batch->places.data + i * sizeof place, sizeof place);
+        err = alone ? draft_add(draft, &changes->items[i])
+                    : change_join(node, txn, &changes->items[i], &place, tally);
     }
-    draft->created += batch->draft.created;
-    draft->bytes += batch->draft.bytes;
+    if (alone) {
+        draft->created = batch->draft.created;
+        draft->bytes = batch->draft.bytes;
+    }
     draft_done(&batch->draft);
+    buf_done(&batch->places);
     return err;
 }
 
@@ -489,6 +564,7 @@ static enum err batch_publish(struct node *node, struct client *client, uint32_t
         client_error(client, id, ERR_FULL, NULL, "too many records in one batch");
         return batch_drop(node, batch);
     }
+    batch->rev = batch->open ? batch->rev : next_rev(&node->own);
     batch->open = true;
     batch->touched_ms = node->now_ms;
     if (batch->lost) {
@@ -496,8 +572,10 @@ static enum err batch_publish(struct node *node, struct client *client, uint32_t
                      "the disk was full: this batch is lost, send it again");
         return more ? ERR_OK : batch_drop(node, batch);
     }
-    struct tally tally = {
-        .statuses = &batch->statuses, .errors = &batch->errors, .error_count = &batch->error_count};
+    struct tally tally = {.statuses = &batch->statuses,
+                          .errors = &batch->errors,
+                          .error_count = &batch->error_count,
+                          .places = &batch->places};
     enum err err = records_put(node, &batch->draft, &tally, entries, dry_run);
     if (err == ERR_OK && batch->draft.changes.count > 0) {
         err = batch_stage(node, batch);
@@ -516,7 +594,10 @@ static enum err batch_publish(struct node *node, struct client *client, uint32_t
         answer->errors = batch->errors;
         answer->error_count = batch->error_count;
         batch->statuses = batch->errors = (struct buf){0};
-        err = batch_join(node, batch);
+        tally = (struct tally){.statuses = &answer->statuses,
+                               .errors = &answer->errors,
+                               .error_count = &answer->error_count};
+        err = batch_join(node, batch, &tally);
     }
     *batch = (struct batch){0};
     return err;

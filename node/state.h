@@ -52,6 +52,7 @@ struct offer {
     uint64_t not_before_ms; /* tried in vain: wait */
     struct head head;
     bool done, fetching;
+    bool anew; /* what its delta made was not what its head says: ask for everything */
 };
 
 /* One WANT being answered. */
@@ -92,6 +93,8 @@ struct link {
     struct offer *offers;
     size_t offer_count, offer_cap;
     uint64_t stream_next;
+    uint64_t delta_ms;                   /* when any delta last went on */
+    uint64_t stalled_ms, stall_delay_ms; /* not asked before, for it let us wait */
 
     /* being read by them */
     bool skip_own;      /* what came from them need not go back */
@@ -113,8 +116,11 @@ struct fetch {
     uint64_t stream;
     uint32_t catalogue;
     struct catalogue_name name;
-    uint64_t m;
-    struct hash base_hash, base_history; /* of the held head; zero when m is 0 */
+    uint64_t m;                          /* asked from there */
+    uint64_t base_n;                     /* of the held head: m, or more when asked anew */
+    struct hash base_hash, base_history; /* of the held head; zero when base_n is 0 */
+    bool anew;                           /* everything was asked for: what is not among it goes */
+    bool resumed; /* a part came from an earlier link: this one is not to blame for it */
     uint64_t target_n, target_count, target_bytes;
     struct change_list changes;
     size_t staged;      /* changes[0 … staged) have their seq */
@@ -143,10 +149,11 @@ struct draft {
 struct batch {
     bool open;
     bool lost;    /* a turn of it was undone */
-    uint64_t rev; /* its bodies were encoded with */
+    uint64_t rev; /* the first of its bodies was encoded with */
     uint64_t touched_ms;
     struct draft draft;
     struct buf statuses, errors; /* one byte a record; packed error rows */
+    struct buf places;           /* one for each change of the draft: own.c */
     size_t error_count;
 };
 
@@ -305,7 +312,9 @@ MUST_USE enum err fetch_delta(struct node *node, struct link *link, const struct
 MUST_USE enum err fetch_end(struct node *node, struct link *link, const struct msg *msg);
 MUST_USE enum err fetch_schedule(struct node *node);
 void fetch_link_down(struct node *node, struct link *link);
-void fetch_tick(struct node *node);
+/* The same, for a link that was lost and did no wrong: what came is kept on disk. */
+MUST_USE enum err fetch_link_lost(struct node *node, struct link *link);
+MUST_USE enum err fetch_tick(struct node *node);
 uint64_t fetch_wake_ms(const struct node *node);
 MUST_USE enum err fetch_job(struct node *node, struct fetch *fetch, uint64_t *ret_arrival);
 MUST_USE enum err fetch_job_done(struct node *node, struct fetch *fetch, enum err err);

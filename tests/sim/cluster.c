@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
+/* tests/sim/cluster.c: the heap of events, the links between labs, and the turn of each. */
 #include "tests/sim/cluster.h"
 
 #include <ftw.h>
@@ -63,6 +64,7 @@ struct sim {
     uint64_t dice[4];
     uint64_t latency_min_ms, latency_max_ms;
     size_t split;
+    uint64_t map_size, quota_entries;
     struct sim_lab labs[SIM_LABS_MAX];
     unsigned lab_count;
     bool cut[SIM_LABS_MAX][SIM_LABS_MAX];
@@ -375,6 +377,7 @@ struct sim *sim_new(uint64_t seed)
     sim->latency_min_ms = 5;
     sim->latency_max_ms = 30;
     sim->next_link = 1;
+    sim->map_size = 1ull << 32;
     const char *base = getenv("ESSAIM_SIM_DIR");
     (void) snprintf(sim->dir, sizeof sim->dir, "%s/essaim-sim-XXXXXX",
                     base != NULL ? base : "/dev/shm");
@@ -411,7 +414,7 @@ void sim_start(struct sim *sim, unsigned number)
 {
     struct sim_lab *lab = &sim->labs[number];
     must(!lab->live);
-    struct store_options options = {.map_size = 1ull << 32};
+    struct store_options options = {.map_size = sim->map_size};
     roll_bytes(sim, options.fresh_index, INSTANCE_SIZE);
     roll_bytes(sim, options.fresh_instance, INSTANCE_SIZE);
     must(store_open(lab->dir, &options, &lab->store) == ERR_OK);
@@ -420,6 +423,7 @@ void sim_start(struct sim *sim, unsigned number)
         .lab = lab->id,
         .record = buf_bytes(&lab->record),
         .pid = number,
+        .quota_entries = sim->quota_entries,
         .now_ms = sim->now_ms + 1000,
         .wall_s = SIM_WALL_S,
     };
@@ -429,8 +433,10 @@ void sim_start(struct sim *sim, unsigned number)
     lab->live = true;
     lab->epoch++;
     lab->wake_ms = 0;
-    struct event event = {.kind = EVENT_CLIENT_UP, .client = 1, .role = ROLE_ADMIN};
-    step(sim, number, &event);
+    for (uint32_t client = 1; client <= 2; client++) {
+        struct event event = {.kind = EVENT_CLIENT_UP, .client = client, .role = ROLE_ADMIN};
+        step(sim, number, &event);
+    }
     turn_settle(sim, number);
 }
 
@@ -495,6 +501,37 @@ void sim_stop(struct sim *sim, unsigned number)
     lab_off(sim, number);
 }
 
+void sim_map(struct sim *sim, uint64_t size)
+{
+    sim->map_size = size;
+}
+
+void sim_quota(struct sim *sim, uint64_t entries)
+{
+    sim->quota_entries = entries;
+}
+
+static void dir_copy(const char *from, const char *from_tail, const char *to, const char *to_tail)
+{
+    defer(buf_done) struct buf command = {0};
+    buf_printf(&command, "rm -rf '%s%s' && cp -a '%s%s' '%s%s'", to, to_tail, from, from_tail, to,
+               to_tail);
+    buf_put_u8(&command, 0);
+    must(command.err == ERR_OK && system((const char *) command.data) == 0);
+}
+
+void sim_backup(struct sim *sim, unsigned lab)
+{
+    must(!sim->labs[lab].live);
+    dir_copy(sim->labs[lab].dir, "", sim->labs[lab].dir, ".copy");
+}
+
+void sim_restore(struct sim *sim, unsigned lab)
+{
+    must(!sim->labs[lab].live);
+    dir_copy(sim->labs[lab].dir, ".copy", sim->labs[lab].dir, "");
+}
+
 void sim_cut(struct sim *sim, unsigned a, unsigned b, bool cut)
 {
     sim->cut[a][b] = sim->cut[b][a] = cut;
@@ -548,8 +585,8 @@ uint64_t sim_wire(struct sim *sim, unsigned a, unsigned b)
 
 /* ---- requests ---- */
 
-enum err sim_request(struct sim *sim, unsigned number, enum ctl_method method, struct bytes params,
-                     struct buf *into)
+enum err sim_request_by(struct sim *sim, unsigned number, uint32_t client, enum ctl_method method,
+                        struct bytes params, struct buf *into)
 {
     struct sim_lab *lab = &sim->labs[number];
     defer(buf_done) struct buf request = {0};
@@ -557,7 +594,8 @@ enum err sim_request(struct sim *sim, unsigned number, enum ctl_method method, s
     pack_raw(&request, params);
     buf_clear(&lab->replies);
     lab->replied = false;
-    struct event event = {.kind = EVENT_CLIENT_BYTES, .client = 1, .bytes = buf_bytes(&request)};
+    struct event event = {
+        .kind = EVENT_CLIENT_BYTES, .client = client, .bytes = buf_bytes(&request)};
     step(sim, number, &event);
     turn_settle(sim, number);
     uint64_t until = sim->now_ms + 120000;
@@ -583,6 +621,12 @@ enum err sim_request(struct sim *sim, unsigned number, enum ctl_method method, s
         buf_put(into, bytes_of(lab->replies.data, size));
     }
     return err;
+}
+
+enum err sim_request(struct sim *sim, unsigned number, enum ctl_method method, struct bytes params,
+                     struct buf *into)
+{
+    return sim_request_by(sim, number, 1, method, params, into);
 }
 
 void sim_peer(struct sim *sim, unsigned lab, unsigned other, bool dial)

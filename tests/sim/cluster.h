@@ -2,7 +2,8 @@
 /*
  * tests/sim/cluster.h: several real nodes with real stores under a virtual clock, network and dice.
  *
- * Replaces daemon/ only: the same turn (step, settle, job, perform), an event heap ordered by (time, number), one seeded
+ * Replaces daemon/ only: the same turn (step, settle, job, perform), an event heap ordered by
+ * (time, number), one seeded
  * generator. Same seed, same trace hash.
  */
 #ifndef ESSAIM_TESTS_SIM_CLUSTER_H
@@ -21,7 +22,8 @@ struct sim;
 struct sim *sim_new(uint64_t seed);
 void sim_free(struct sim *sim);
 
-/* A new lab with its own keys; starts its node. Its virtual address is "sim:<number + 1>". Returns its number. */
+/* A new lab with its own keys; starts its node. Its virtual address is "sim:<number + 1>".
+ * Returns its number. */
 unsigned sim_lab(struct sim *sim, const char *name);
 const struct lab_id *sim_id(struct sim *sim, unsigned lab);
 /* Power off (nothing said, nothing flushed) and on again from what is on disk. */
@@ -42,14 +44,27 @@ void sim_reset(struct sim *sim, unsigned a, unsigned b);
 void sim_split(struct sim *sim, size_t size);
 void sim_latency(struct sim *sim, uint64_t min_ms, uint64_t max_ms);
 
-/* Publishes `count` entries slug-prefix-i with a body of about `size` bytes in one request (a batch when large). The answer is
+/* Publishes `count` entries slug-prefix-i with a body of about `size` bytes in one request (a
+ * batch when large). The answer is
  * awaited; every record must be accepted. */
 void sim_publish(struct sim *sim, unsigned lab, const char *prefix, unsigned count, size_t size,
                  unsigned salt);
 void sim_withdraw(struct sim *sim, unsigned lab, const char *slug);
-/* One request with packed params (one map); gives the result map's bytes to `into`, or the error code text. */
+/* One request with packed params (one map); gives the result map's bytes to `into`, or the error
+ * code text. */
 enum err sim_request(struct sim *sim, unsigned lab, enum ctl_method method, struct bytes params,
                      struct buf *into);
+
+/* The same by another of the lab's clients: 1 (sim_request's) or 2. */
+enum err sim_request_by(struct sim *sim, unsigned lab, uint32_t client, enum ctl_method method,
+                        struct bytes params, struct buf *into);
+
+/* Of labs started from now on: the size of the map, the quota of entries (0 = as usual). */
+void sim_map(struct sim *sim, uint64_t size);
+void sim_quota(struct sim *sim, uint64_t entries);
+/* A copy of the data directory of a lab that is off, and back from it. */
+void sim_backup(struct sim *sim, unsigned lab);
+void sim_restore(struct sim *sim, unsigned lab);
 
 /* Runs for `ms` of virtual time. */
 void sim_run(struct sim *sim, uint64_t ms);
