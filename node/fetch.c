@@ -19,6 +19,8 @@
 #include "proto/entry.h"
 
 #define RETRY_MS 10000
+#define STALL_DELAY_MS_MAX (600u * 1000u)
+#define LINK_FETCHES_MAX (FETCHES_MAX / 2) /* of one link: others are heard, too */
 
 void fetch_done(struct fetch *fetch)
 {
@@ -86,16 +88,84 @@ void fetch_link_down(struct node *node, struct link *link)
     link->offer_count = 0;
 }
 
-void fetch_tick(struct node *node)
+/* Entries in memory go to disk, invisible, as a part of this turn. */
+static enum err fetch_stage(struct node *node, struct fetch *fetch)
 {
-    for (size_t i = 0; i < FETCHES_MAX; i++) {
+    struct txn *txn = NULL;
+    enum err err = node_txn(node, &txn);
+    size_t at = 0;
+    while (err == ERR_OK && fetch->staged < fetch->changes.count) {
+        struct change *change = &fetch->changes.items[fetch->staged];
+        if (change->size > 0) {
+            err = body_append(txn, fetch->catalogue,
+                              bytes_of(fetch->pending.data + at, change->size), &change->seq);
+            at += change->size;
+        }
+        if (err == ERR_OK && !fetch->has_staging && change->size > 0) {
+            fetch->has_staging = true;
+            err = staging_put(txn, fetch->catalogue,
+                              &(struct staging){.first_seq = change->seq, .m = fetch->m});
+        }
+        fetch->staged++;
+    }
+    buf_clear(&fetch->pending);
+    return err;
+}
+
+/* What came so far is kept, for whoever is asked next. */
+static enum err fetch_keep(struct node *node, struct fetch *fetch)
+{
+    bool any = fetch->pending.size > 0 && store_room(node->config.store) == ERR_OK;
+    return any ? fetch_stage(node, fetch) : ERR_OK;
+}
+
+enum err fetch_link_lost(struct node *node, struct link *link)
+{
+    enum err err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < FETCHES_MAX; i++) {
         struct fetch *fetch = &node->fetches[i];
-        if (fetch->open && !fetch->complete &&
-            node->now_ms - fetch->progress_ms >= FETCH_STALL_MS) {
+        if (fetch->open && fetch->link == link && !fetch->complete) {
+            err = fetch_keep(node, fetch);
+        }
+    }
+    return err;
+}
+
+/* Deltas of one link share its bytes: while one goes on, the others only wait for their turn. */
+static uint64_t fetch_stalls_ms(const struct fetch *fetch)
+{
+    uint64_t last = fetch->progress_ms;
+    if (!fetch->complete && fetch->link->delta_ms > last) {
+        last = fetch->link->delta_ms;
+    }
+    return last + FETCH_STALL_MS;
+}
+
+/* A link that let us wait is left alone for a while, longer each time, until it serves something.
+ */
+static void link_stalled(struct node *node, struct link *link)
+{
+    if (link->stalled_ms > node->now_ms) {
+        return;
+    }
+    uint64_t delay = link->stall_delay_ms == 0 ? RETRY_MS : link->stall_delay_ms * 2;
+    link->stall_delay_ms = delay < STALL_DELAY_MS_MAX ? delay : STALL_DELAY_MS_MAX;
+    link->stalled_ms = node->now_ms + link->stall_delay_ms;
+}
+
+enum err fetch_tick(struct node *node)
+{
+    enum err err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < FETCHES_MAX; i++) {
+        struct fetch *fetch = &node->fetches[i];
+        if (fetch->open && !fetch->complete && node->now_ms >= fetch_stalls_ms(fetch)) {
             node_refuse(node, ERR_TIMEOUT);
+            err = fetch_keep(node, fetch);
+            link_stalled(node, fetch->link);
             fetch_abandon(node, fetch);
         }
     }
+    return err;
 }
 
 uint64_t fetch_wake_ms(const struct node *node)
@@ -103,16 +173,17 @@ uint64_t fetch_wake_ms(const struct node *node)
     uint64_t wake = UINT64_MAX;
     for (size_t i = 0; i < FETCHES_MAX; i++) {
         const struct fetch *fetch = &node->fetches[i];
-        if (fetch->open && fetch->progress_ms + FETCH_STALL_MS < wake) {
-            wake = fetch->progress_ms + FETCH_STALL_MS;
+        if (fetch->open && fetch_stalls_ms(fetch) < wake) {
+            wake = fetch_stalls_ms(fetch);
         }
     }
     for (size_t i = 0; i < node->link_count; i++) {
         const struct link *link = node->links[i];
         for (size_t k = 0; k < link->offer_count; k++) {
-            if (!link->offers[k].done && link->offers[k].not_before_ms > node->now_ms &&
-                link->offers[k].not_before_ms < wake) {
-                wake = link->offers[k].not_before_ms;
+            uint64_t due = link->offers[k].not_before_ms;
+            due = due > link->stalled_ms ? due : link->stalled_ms;
+            if (!link->offers[k].done && due > node->now_ms && due < wake) {
+                wake = due;
             }
         }
     }
@@ -357,7 +428,7 @@ static enum err fetch_resume(struct node *node, struct fetch *fetch)
     if (err != ERR_OK) {
         return err;
     }
-    fetch->has_staging = true;
+    fetch->has_staging = fetch->resumed = true;
     fetch->staged = fetch->changes.count;
     for (size_t i = 0; i < fetch->changes.count; i++) {
         fetch->bytes += fetch->changes.items[i].size;
@@ -395,7 +466,9 @@ static enum err fetch_begin(struct node *node, struct link *link, struct offer *
     };
     name_of(&offer->head, &fetch->name);
     if (err == ERR_OK) {
-        fetch->m = held.head.n;
+        fetch->m = offer->anew ? 0 : held.head.n;
+        fetch->anew = offer->anew;
+        fetch->base_n = held.head.n;
         fetch->base_hash = held.head.hash;
         fetch->base_history = held.head.history;
     }
@@ -427,6 +500,15 @@ static struct fetch *fetch_free_slot(struct node *node)
     return NULL;
 }
 
+static unsigned fetches_on(const struct node *node, const struct link *link)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < FETCHES_MAX; i++) {
+        count += node->fetches[i].open && node->fetches[i].link == link;
+    }
+    return count;
+}
+
 static void job_schedule(struct node *node)
 {
     for (size_t i = 0; i < FETCHES_MAX && node->job.kind == JOB_NONE; i++) {
@@ -441,10 +523,11 @@ enum err fetch_schedule(struct node *node)
     job_schedule(node);
     for (size_t i = 0; i < node->link_count && !node->stopping; i++) {
         struct link *link = node->links[i];
-        if (link->state != LINK_READY) {
+        if (link->state != LINK_READY || node->now_ms < link->stalled_ms) {
             continue;
         }
-        for (size_t k = 0; k < link->offer_count; k++) {
+        unsigned asked = fetches_on(node, link);
+        for (size_t k = 0; k < link->offer_count && asked < LINK_FETCHES_MAX; k++) {
             struct offer *offer = &link->offers[k];
             if (offer->done || offer->fetching || node->now_ms < offer->not_before_ms ||
                 fetch_of(node, offer->catalogue) != NULL) {
@@ -458,36 +541,13 @@ enum err fetch_schedule(struct node *node)
             if (err != ERR_OK) {
                 return err;
             }
+            asked++;
         }
     }
     return ERR_OK;
 }
 
 /* ---- receiving ---- */
-
-/* Entries in memory go to disk, invisible, as a part of this turn. */
-static enum err fetch_stage(struct node *node, struct fetch *fetch)
-{
-    struct txn *txn = NULL;
-    enum err err = node_txn(node, &txn);
-    size_t at = 0;
-    while (err == ERR_OK && fetch->staged < fetch->changes.count) {
-        struct change *change = &fetch->changes.items[fetch->staged];
-        if (change->size > 0) {
-            err = body_append(txn, fetch->catalogue,
-                              bytes_of(fetch->pending.data + at, change->size), &change->seq);
-            at += change->size;
-        }
-        if (err == ERR_OK && !fetch->has_staging && change->size > 0) {
-            fetch->has_staging = true;
-            err = staging_put(txn, fetch->catalogue,
-                              &(struct staging){.first_seq = change->seq, .m = fetch->m});
-        }
-        fetch->staged++;
-    }
-    buf_clear(&fetch->pending);
-    return err;
-}
 
 static enum err fetch_entry(struct fetch *fetch, struct bytes bytes)
 {
@@ -582,6 +642,47 @@ static enum err fetch_convict(struct node *node, struct fetch *fetch, enum err w
     return err;
 }
 
+/* Drops what is staged and asks the same link once more, the others only later. */
+static enum err fetch_again(struct node *node, struct fetch *fetch, bool anew)
+{
+    struct link *asked = fetch->link;
+    uint32_t catalogue = fetch->catalogue;
+    struct txn *txn = NULL;
+    enum err err = fetch->has_staging ? node_txn(node, &txn) : ERR_OK;
+    if (err == ERR_OK && txn != NULL) {
+        err = staging_drop(txn, catalogue);
+    }
+    fetch_done(fetch);
+    for (size_t i = 0; i < node->link_count; i++) {
+        struct link *link = node->links[i];
+        for (size_t k = 0; k < link->offer_count; k++) {
+            struct offer *offer = &link->offers[k];
+            if (offer->catalogue == catalogue) {
+                offer->fetching = false;
+                offer->not_before_ms = link == asked ? 0 : node->now_ms + RETRY_MS;
+                offer->anew = anew && link == asked;
+            }
+        }
+    }
+    return err;
+}
+
+/* A delta that does not add up is not always its sender's fault: a part may be another's, or hints
+ * of what was withdrawn may be forgotten by now. */
+static enum err fetch_wrong(struct node *node, struct fetch *fetch, enum err why)
+{
+    bool sum = why == ERR_ROOT || why == ERR_STALE || why == ERR_QUOTA;
+    if (fetch->link != NULL && fetch->resumed && sum) {
+        node_refuse(node, why);
+        return fetch_again(node, fetch, fetch->anew);
+    }
+    if (fetch->link != NULL && fetch->m > 0 && why == ERR_ROOT) {
+        node_refuse(node, why);
+        return fetch_again(node, fetch, true);
+    }
+    return fetch_convict(node, fetch, why);
+}
+
 /* The disk is too full to take more: wait, and go on later where this stopped. */
 static bool fetch_no_room(struct node *node, struct fetch *fetch)
 {
@@ -605,9 +706,9 @@ enum err fetch_delta(struct node *node, struct link *link, const struct msg *msg
         return err;
     }
     if (err != ERR_OK) {
-        return fetch_convict(node, fetch, err);
+        return fetch_wrong(node, fetch, err);
     }
-    fetch->progress_ms = node->now_ms;
+    fetch->progress_ms = link->delta_ms = node->now_ms;
     if (fetch->pending.size < STAGE_FLUSH_SIZE || fetch_no_room(node, fetch)) {
         return ERR_OK;
     }
@@ -622,14 +723,15 @@ static enum err opening_check(const struct fetch *fetch)
     const struct head *head = &fetch->head;
     uint64_t from = fetch->m == 0 ? 1 : fetch->m;
     uint64_t count = fetch->opening.size / HASH_SIZE;
-    if (head->n < from || head->n - from != count) {
+    if (head->n < from || head->n - from != count || (fetch->anew && head->n <= fetch->base_n)) {
         return ERR_UNLINKED;
     }
     struct hash history = fetch->m == 0 ? (struct hash){{0}} : fetch->base_history;
     for (uint64_t i = 0; i < count; i++) {
         struct hash item;
         memcpy(item.bytes, fetch->opening.data + i * HASH_SIZE, HASH_SIZE);
-        if (i == 0 && fetch->m != 0 && memcmp(item.bytes, fetch->base_hash.bytes, HASH_SIZE) != 0) {
+        if (from + i == fetch->base_n &&
+            memcmp(item.bytes, fetch->base_hash.bytes, HASH_SIZE) != 0) {
             return ERR_UNLINKED;
         }
         history = history_next(&history, &item);
@@ -668,17 +770,59 @@ static bool plan_fits(const struct plan *plan, const struct head *head)
            memcmp(plan->root.bytes, head->root.bytes, HASH_SIZE) == 0;
 }
 
+static int slug_order(const void *key, const void *item)
+{
+    const struct slug_hash *slug_hash = key;
+    const struct change *change = item;
+    return memcmp(slug_hash->bytes, change->slug_hash.bytes, SLUG_HASH_SIZE);
+}
+
+/* Asked anew: what is held and did not come is withdrawn. */
+static enum err fetch_rest(struct fetch *fetch, struct txn *txn)
+{
+    struct entry_cursor *cursor = NULL;
+    size_t count = fetch->changes.count;
+    enum err err = entry_cursor_open(txn, fetch->catalogue, 0, NULL, &cursor);
+    while (err == ERR_OK) {
+        struct bytes entry;
+        uint64_t rev = 0;
+        struct change gone = {.order = UINT32_MAX};
+        err = entry_cursor_next(cursor, &entry, &rev, &gone.slug_hash);
+        if (err != ERR_OK && err != ERR_CORRUPT) {
+            break;
+        }
+        bool came = count > 0 && bsearch(&gone.slug_hash, fetch->changes.items, count,
+                                         sizeof(struct change), slug_order) != NULL;
+        err = came ? ERR_OK : change_add(&fetch->changes, &gone);
+    }
+    entry_cursor_close(cursor);
+    return err == ERR_NOT_FOUND ? change_settle(&fetch->changes, NULL) : err;
+}
+
+/* The changes as the plan wants them. */
+static enum err fetch_settle(struct fetch *fetch, struct txn *txn, struct buf *dropped)
+{
+    enum err err = change_settle(&fetch->changes, dropped);
+    return err == ERR_OK && fetch->anew ? fetch_rest(fetch, txn) : err;
+}
+
 static enum err fetch_apply(struct node *node, struct fetch *fetch, struct txn *txn,
                             const struct plan *plan, struct lab_id from, uint64_t *ret_arrival)
 {
+    uint64_t first = fetch->base_n == 0 ? 1 : fetch->base_n;
+    size_t known = fetch->anew ? (size_t) (first - 1) * HASH_SIZE : 0;
+    struct bytes opening = buf_bytes(&fetch->opening);
+    if (known > 0) {
+        opening = bytes_of(opening.data + known, opening.size - known);
+    }
     struct apply apply = {
         .id = fetch->catalogue,
         .list = &fetch->changes,
         .plan = plan,
         .head = &fetch->head,
         .signed_head = buf_bytes(&fetch->signed_head),
-        .opening = buf_bytes(&fetch->opening),
-        .opening_from = fetch->m == 0 ? 1 : fetch->m,
+        .opening = opening,
+        .opening_from = first,
         .from = from,
         .now_s = (uint64_t) node->wall_s,
     };
@@ -701,6 +845,9 @@ static enum err offers_close(struct node *node, uint32_t catalogue, const struct
         }
         if (any) {
             cursor_update(node, link, true);
+            if (link->cursor_due_ms != 0) {
+                link->cursor_due_ms = node->now_ms; /* somebody may be waiting for this ACK */
+            }
         }
     }
     return ERR_OK;
@@ -721,7 +868,7 @@ static enum err fetch_finish_small(struct node *node, struct fetch *fetch)
         offsets[i + 1] = offsets[i] + fetch->changes.items[i].size;
     }
     if (err == ERR_OK) {
-        err = change_settle(&fetch->changes, NULL);
+        err = fetch_settle(fetch, txn, NULL);
     }
     if (err == ERR_OK) {
         err = catalogue_plan(txn, fetch->catalogue, &fetch->changes, plan);
@@ -750,7 +897,10 @@ static enum err fetch_applied(struct node *node, struct fetch *fetch)
 {
     uint32_t catalogue = fetch->catalogue;
     struct head head = fetch->head;
-    enum err err = node_changed(node, catalogue, fetch->m);
+    enum err err = node_changed(node, catalogue, fetch->base_n);
+    if (fetch->link != NULL) {
+        fetch->link->stall_delay_ms = 0;
+    }
     fetch_done(fetch);
     return err != ERR_OK ? err : offers_close(node, catalogue, &head);
 }
@@ -770,9 +920,9 @@ enum err fetch_end(struct node *node, struct link *link, const struct msg *msg)
         return err;
     }
     if (err != ERR_OK) {
-        return fetch_convict(node, fetch, err);
+        return fetch_wrong(node, fetch, err);
     }
-    fetch->progress_ms = node->now_ms;
+    fetch->progress_ms = link->delta_ms = node->now_ms;
     if (fetch_no_room(node, fetch)) {
         return ERR_OK;
     }
@@ -782,7 +932,7 @@ enum err fetch_end(struct node *node, struct link *link, const struct msg *msg)
     }
     err = fetch_finish_small(node, fetch);
     if (err == ERR_ROOT) {
-        return fetch_convict(node, fetch, err);
+        return fetch_wrong(node, fetch, err);
     }
     return err != ERR_OK ? err : fetch_applied(node, fetch);
 }
@@ -793,7 +943,7 @@ static enum err job_apply(struct node *node, struct fetch *fetch, struct txn *tx
                           struct plan *plan, uint64_t *ret_arrival)
 {
     defer(buf_done) struct buf dropped = {0};
-    enum err err = change_settle(&fetch->changes, &dropped);
+    enum err err = fetch_settle(fetch, txn, &dropped);
     if (err == ERR_OK) {
         err = catalogue_plan(txn, fetch->catalogue, &fetch->changes, plan);
     }
@@ -835,7 +985,7 @@ enum err fetch_job(struct node *node, struct fetch *fetch, uint64_t *ret_arrival
 enum err fetch_job_done(struct node *node, struct fetch *fetch, enum err err)
 {
     if (err == ERR_ROOT) {
-        return fetch_convict(node, fetch, err);
+        return fetch_wrong(node, fetch, err);
     }
     if (err == ERR_FULL) {
         node_log(node, 3, "disk-full: a catalogue could not be applied");

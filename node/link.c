@@ -308,9 +308,10 @@ static enum err link_bye(struct node *node, struct link *link, const struct msg 
             peer->dial_at_ms = node->now_ms + DIAL_MS_MIN;
         }
     }
+    enum err err = fetch_link_lost(node, link);
     fetch_link_down(node, link);
     link_move(link, LINK_CLOSING);
-    return ERR_OK;
+    return err;
 }
 
 static enum err link_message(struct node *node, struct link *link, const struct msg *msg)

@@ -226,8 +226,10 @@ void node_free(struct node *node)
 static enum err step_tick(struct node *node)
 {
     links_tick(node);
-    fetch_tick(node);
-    enum err err = clients_tick(node);
+    enum err err = fetch_tick(node);
+    if (err == ERR_OK) {
+        err = clients_tick(node);
+    }
     if (err != ERR_OK) {
         return err;
     }
@@ -255,8 +257,9 @@ static enum err step_link(struct node *node, const struct event *event)
         link->queued = event->queued;
         return ERR_OK;
     }
+    enum err err = fetch_link_lost(node, link);
     link_down(node, link);
-    return ERR_OK;
+    return err;
 }
 
 static enum err step_client(struct node *node, const struct event *event)

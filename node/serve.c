@@ -59,6 +59,11 @@ enum err serve_want(struct node *node, struct link *link, const struct msg *msg)
     if (err != ERR_OK) {
         return err;
     }
+    for (size_t i = 0; i < STREAMS_MAX; i++) { /* one delta of a catalogue is enough for a link */
+        if (link->streams[i].open && link->streams[i].catalogue == catalogue) {
+            link->streams[i].open = false;
+        }
+    }
     *stream = (struct stream){
         .open = true,
         .number = msg->want.stream,
