@@ -7,13 +7,15 @@
 #define ASCII_HIGH 0x8080808080808080ull
 #define ASCII_SPACES 0x2020202020202020ull
 
-/* All eight bytes are in 0x20 … 0x7f: no high bit, and none that borrows when 0x20 is taken away.
- */
-static bool plain_eight(const uint8_t *at)
+/* How many of the eight bytes stand before the first that is not in 0x20 … 0x7f. Taking 0x20 away
+ * borrows only towards later bytes, so the first mark is right. */
+static size_t plain_run(const uint8_t *at)
 {
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-    return ((word | (word - ASCII_SPACES)) & ASCII_HIGH) == 0;
+    uint64_t word = (uint64_t) at[0] | (uint64_t) at[1] << 8 | (uint64_t) at[2] << 16 |
+                    (uint64_t) at[3] << 24 | (uint64_t) at[4] << 32 | (uint64_t) at[5] << 40 |
+                    (uint64_t) at[6] << 48 | (uint64_t) at[7] << 56; /* one load, any machine */
+    uint64_t marks = (word | (word - ASCII_SPACES)) & ASCII_HIGH;
+    return marks == 0 ? 8 : (size_t) __builtin_ctzll(marks) / 8;
 }
 
 /* Length of the well-formed sequence at `at`, 0 if it is none (RFC 3629 §4). */
@@ -44,9 +46,12 @@ static bool valid(struct bytes bytes, bool line)
 {
     size_t at = 0;
     while (at < bytes.size) {
-        if (bytes.size - at >= 8 && plain_eight(bytes.data + at)) {
-            at += 8;
-            continue;
+        if (bytes.size - at >= 8) {
+            size_t plain = plain_run(bytes.data + at);
+            at += plain;
+            if (plain == 8) {
+                continue;
+            }
         }
         uint8_t lead = bytes.data[at];
         if (lead < 0x20 && (line || (lead != '\t' && lead != '\n' && lead != '\r'))) {

@@ -374,6 +374,7 @@ void control_reply(struct control *control, uint32_t number, struct buf *piece)
         return;
     }
     client->dirty = true;
+    client->told += piece->size; /* the node counts what it replies as queued until told better */
     if (outq_take(&client->out, piece) != ERR_OK) {
         client_cut(client);
     }

@@ -362,6 +362,16 @@ class Stream(lab.Case):
         until(answers, [])
         self.assertTrue(a.alive())
 
+    def test_a_watcher_hears_every_change_of_a_megabyte(self):
+        a = self.lab()
+        with a.connect() as watcher:
+            watcher.call("watch")
+            for part in range(10):
+                a.publish([resource(f"long-{part}-{k}", body={"fr": "x" * 2000}) for k in range(60)])
+            heard = [watcher.receive() for _ in range(600)]
+        self.assertEqual({message[1] for message in heard}, {"change"})
+        self.assertEqual(len({message[2][0]["slug_hash"] for message in heard}), 600)
+
     def test_a_watcher_that_leaves_is_forgotten(self):
         a = self.lab()
         for _ in range(100):
