@@ -227,6 +227,26 @@ static const msgpack_object *error_of(const msgpack_object *errors, uint64_t ind
     return NULL;
 }
 
+/* The revision that stands under an unchanged record; 0 when the daemon did not say. */
+static uint64_t rev_of(const msgpack_object *revs, size_t index, uint32_t *at)
+{
+    if (revs == NULL || revs->type != MSGPACK_OBJECT_ARRAY) {
+        return 0;
+    }
+    for (; *at < revs->via.array.size; (*at)++) {
+        const msgpack_object *row = &revs->via.array.ptr[*at];
+        if (row->type != MSGPACK_OBJECT_ARRAY || row->via.array.size != 2 ||
+            row->via.array.ptr[0].type != MSGPACK_OBJECT_POSITIVE_INTEGER ||
+            row->via.array.ptr[1].type != MSGPACK_OBJECT_POSITIVE_INTEGER) {
+            return 0;
+        }
+        if (row->via.array.ptr[0].via.u64 >= index) {
+            return row->via.array.ptr[0].via.u64 == index ? row->via.array.ptr[1].via.u64 : 0;
+        }
+    }
+    return 0;
+}
+
 static enum err verdicts_take(struct batch *batch, const struct ctl_msg *msg)
 {
     struct bytes statuses = {0};
@@ -239,8 +259,10 @@ static enum err verdicts_take(struct batch *batch, const struct ctl_msg *msg)
         batch->n = 0;
     }
     const msgpack_object *errors = ctl_get(&msg->result, "errors");
+    const msgpack_object *revs = ctl_get(&msg->result, "revs");
     size_t index = 0;
     uint32_t at = 0;
+    uint32_t rev_at = 0;
     for (size_t i = 0; i < batch->count; i++) {
         struct batch_record *record = &batch->records[i];
         if (!record->sent) {
@@ -248,6 +270,7 @@ static enum err verdicts_take(struct batch *batch, const struct ctl_msg *msg)
         }
         uint8_t status = statuses.data[index];
         record->status = status < CTL_REFUSED ? status : CTL_REFUSED;
+        record->rev = status == CTL_UNCHANGED ? rev_of(revs, index, &rev_at) : 0;
         if (record->status == CTL_REFUSED) {
             refusal_say(batch, record, error_of(errors, index, &at));
         }
@@ -301,7 +324,8 @@ static void record_report(struct batch *batch, const struct batch_record *record
     }
     value_set(item, "slug", slug.size == 0 ? json_null() : value_str(slug));
     value_set(item, "status", json_string(status_words[record->status]));
-    value_set(item, "rev", changed && batch->n > 0 ? value_uint(batch->n) : json_null());
+    uint64_t rev = changed ? batch->n : record->rev;
+    value_set(item, "rev", rev > 0 ? value_uint(rev) : json_null());
     if (record->error != NULL) {
         value_set(item, "error", json_incref(record->error));
     }

@@ -24,6 +24,7 @@ struct batch_record {
     uint8_t slug_size;
     uint8_t status; /* enum ctl_status */
     bool sent;
+    uint64_t rev;  /* of what stands, when unchanged; 0 = not told */
     json_t *error; /* owned; only when items are JSON */
 };
 

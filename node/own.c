@@ -18,6 +18,7 @@
 #include "proto/pack.h"
 
 #define ERRORS_MAX 1000
+#define REVS_MAX 10000
 
 /* ---- the draft ---- */
 
@@ -85,6 +86,7 @@ void own_done(struct own *own)
     for (size_t i = 0; i < own->answer_count; i++) {
         buf_done(&own->answers[i].statuses);
         buf_done(&own->answers[i].errors);
+        buf_done(&own->answers[i].revs);
     }
     own->answer_count = 0;
     free(own->answers);
@@ -134,6 +136,7 @@ struct record {
 
 struct verdict {
     enum ctl_status status;
+    uint64_t rev; /* UNCHANGED: of what stands */
     enum err err;
     char field[MODEL_PATH_MAX];
     const char *message; /* NULL: the error's own text */
@@ -217,7 +220,7 @@ static enum err record_fits(struct node *node, const struct draft *draft, struct
     } else if (record->has_if_rev && record->if_rev != (standing ? current.rev : 0)) {
         *ret_verdict = refused(ERR_CONFLICT, "rev", NULL);
     } else if (standing && bytes_equal(current.body, record->body)) {
-        *ret_verdict = (struct verdict){.status = CTL_UNCHANGED};
+        *ret_verdict = (struct verdict){.status = CTL_UNCHANGED, .rev = current.rev};
     } else if ((!standing && count >= node->config.quota_entries) ||
                bytes > node->config.quota_bytes) {
         *ret_verdict = refused(ERR_QUOTA, "", NULL);
@@ -301,10 +304,19 @@ static enum err record_withdraw(struct node *node, struct draft *draft, struct t
 /* ---- requests ---- */
 
 struct tally {
-    struct buf *statuses, *errors;
-    size_t *error_count;
+    struct buf *statuses, *errors, *revs;
+    size_t *error_count, *rev_count;
     struct buf *places; /* of a batch: a struct place for each of its changes; else NULL */
 };
+
+static struct tally tally_of(struct answer *answer)
+{
+    return (struct tally){.statuses = &answer->statuses,
+                          .errors = &answer->errors,
+                          .revs = &answer->revs,
+                          .error_count = &answer->error_count,
+                          .rev_count = &answer->rev_count};
+}
 
 /* What a batch must know of a change when it is checked again. */
 struct place {
@@ -326,8 +338,19 @@ static void tally_refused(const struct tally *tally, size_t index, const struct 
     }
 }
 
+static void tally_unchanged(const struct tally *tally, size_t index, const struct verdict *verdict)
+{
+    if (verdict->status == CTL_UNCHANGED && *tally->rev_count < REVS_MAX) {
+        (*tally->rev_count)++;
+        pack_array(tally->revs, 2);
+        pack_uint(tally->revs, index);
+        pack_uint(tally->revs, verdict->rev);
+    }
+}
+
 static void tally_add(const struct tally *tally, const struct verdict *verdict)
 {
+    tally_unchanged(tally, tally->statuses->size, verdict);
     tally_refused(tally, tally->statuses->size, verdict);
     buf_put_u8(tally->statuses, (uint8_t) verdict->status);
 }
@@ -401,6 +424,7 @@ enum err batch_drop(struct node *node, struct batch *batch)
     draft_done(&batch->draft);
     buf_done(&batch->statuses);
     buf_done(&batch->errors);
+    buf_done(&batch->revs);
     buf_done(&batch->places);
     *batch = (struct batch){0};
     return err;
@@ -511,6 +535,7 @@ static enum err change_join(struct node *node, struct txn *txn, struct change *c
     tally->statuses->data[place->index] = (uint8_t) verdict.status;
     if (verdict.status != CTL_CREATED && verdict.status != CTL_UPDATED) {
         tally_refused(tally, place->index, &verdict);
+        tally_unchanged(tally, place->index, &verdict);
         return body_drop(txn, change->seq);
     }
     if (change->rev != next_rev(&node->own)) {
@@ -574,7 +599,9 @@ static enum err batch_publish(struct node *node, struct client *client, uint32_t
     }
     struct tally tally = {.statuses = &batch->statuses,
                           .errors = &batch->errors,
+                          .revs = &batch->revs,
                           .error_count = &batch->error_count,
+                          .rev_count = &batch->rev_count,
                           .places = &batch->places};
     enum err err = records_put(node, &batch->draft, &tally, entries, dry_run);
     if (err == ERR_OK && batch->draft.changes.count > 0) {
@@ -592,11 +619,11 @@ static enum err batch_publish(struct node *node, struct client *client, uint32_t
     if (err == ERR_OK) {
         answer->statuses = batch->statuses;
         answer->errors = batch->errors;
+        answer->revs = batch->revs;
         answer->error_count = batch->error_count;
-        batch->statuses = batch->errors = (struct buf){0};
-        tally = (struct tally){.statuses = &answer->statuses,
-                               .errors = &answer->errors,
-                               .error_count = &answer->error_count};
+        answer->rev_count = batch->rev_count;
+        batch->statuses = batch->errors = batch->revs = (struct buf){0};
+        tally = tally_of(answer);
         err = batch_join(node, batch, &tally);
     }
     *batch = (struct batch){0};
@@ -640,9 +667,7 @@ enum err own_publish(struct node *node, struct client *client, uint32_t id,
     if (err != ERR_OK) {
         return err;
     }
-    struct tally tally = {.statuses = &answer->statuses,
-                          .errors = &answer->errors,
-                          .error_count = &answer->error_count};
+    struct tally tally = tally_of(answer);
     return records_put(node, &node->own.draft, &tally, entries, dry_run);
 }
 
@@ -680,9 +705,7 @@ enum err own_withdraw(struct node *node, struct client *client, uint32_t id,
         struct verdict verdict;
         err = record_withdraw(node, &node->own.draft, txn, text, dry_run, &verdict);
         if (err == ERR_OK) {
-            struct tally tally = {.statuses = &answer->statuses,
-                                  .errors = &answer->errors,
-                                  .error_count = &answer->error_count};
+            struct tally tally = tally_of(answer);
             tally_add(&tally, &verdict);
         }
     }
@@ -842,12 +865,15 @@ static void answer_put(struct node *node, struct answer *answer)
         pack_map(out, 0);
         return;
     }
-    pack_map(out, 3);
+    pack_map(out, 4);
     pack_cstr(out, "errors");
     pack_array(out, answer->error_count);
     buf_put(out, buf_bytes(&answer->errors));
     pack_cstr(out, "n");
     pack_uint(out, node->own.held ? node->own.head.n : 0);
+    pack_cstr(out, "revs");
+    pack_array(out, answer->rev_count);
+    buf_put(out, buf_bytes(&answer->revs));
     pack_cstr(out, "statuses");
     pack_bin(out, buf_bytes(&answer->statuses));
 }
@@ -865,6 +891,7 @@ void own_answer(struct node *node, enum err err)
         }
         buf_done(&answer->statuses);
         buf_done(&answer->errors);
+        buf_done(&answer->revs);
     }
     own->answer_count = 0;
     if (err != ERR_OK) {

@@ -152,8 +152,9 @@ struct batch {
     uint64_t rev; /* the first of its bodies was encoded with */
     uint64_t touched_ms;
     struct draft draft;
-    struct buf statuses, errors; /* one byte a record; packed error rows */
-    struct buf places;           /* one for each change of the draft: own.c */
+    struct buf statuses, errors, revs; /* one byte a record; packed rows */
+    size_t rev_count;
+    struct buf places; /* one for each change of the draft: own.c */
     size_t error_count;
 };
 
@@ -181,7 +182,8 @@ struct client {
 struct answer {
     uint32_t client, id;
     bool own; /* a publication: statuses below; else an empty map */
-    struct buf statuses, errors;
+    struct buf statuses, errors, revs;
+    size_t rev_count;
     size_t error_count;
 };
 

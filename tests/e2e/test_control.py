@@ -96,6 +96,7 @@ class Methods(lab.Case):
                             ("desordre", "resource", b"\x82\xa1b\x01\xa1a\x01")])
         self.assertEqual(second["n"], 2)
         self.assertEqual(list(second["statuses"]), [2, 1, 0, 3, 3, 3, 3, 3, 3])
+        self.assertEqual(second["revs"], [[0, 1]], "the unchanged one keeps its revision")
         codes = {index: code for index, code, _, _ in second["errors"]}
         self.assertEqual(set(codes), {3, 4, 5, 6, 7, 8})
         self.assertEqual(codes[3], "E-SLUG")
