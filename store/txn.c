@@ -335,6 +335,23 @@ enum err cursor_del(struct cursor *cursor)
     return wrote(cursor->txn, mdb_cursor_del(cursor->mdb, 0));
 }
 
+/* A seq that the trash names is not given again: the chores would take the new body for the old. */
+static enum err seqs_in_trash(struct txn *txn)
+{
+    struct cursor trash = {0};
+    struct row last;
+    enum err err = cursor_open(txn, TABLE_TRASH, &trash);
+    if (err == ERR_OK) {
+        err = cursor_last(&trash, &last);
+    }
+    uint64_t seq = err == ERR_OK && last.key.size == 8 ? be64_get(last.key.data) : 0;
+    if (seq >= txn->next_seq && seq < UINT64_MAX) {
+        txn->next_seq = seq + 1;
+    }
+    cursor_close(&trash);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 enum err txn_append_body(struct txn *txn, size_t size, uint64_t *ret_seq, uint8_t **ret_value)
 {
     must(txn->writes);
@@ -355,6 +372,10 @@ enum err txn_append_body(struct txn *txn, size_t size, uint64_t *ret_seq, uint8_
         }
         txn->next_seq = err == ERR_OK ? be64_get(last.key.data) + 1 : 1;
         txn->bodies = cursor.mdb;
+        err = seqs_in_trash(txn);
+        if (err != ERR_OK) {
+            return err;
+        }
     }
     uint8_t key[8];
     be64_put(key, txn->next_seq);
