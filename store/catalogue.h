@@ -139,7 +139,8 @@ struct apply {
 };
 /* Writes it all: slugs, revs, hints, digests, hashes, head, arrival, and drops the replaced bodies
  * (large numbers of them go to the trash). The entries' own retired kinds are the caller's matter.
- * Gives the new arrival number. */
+ * Gives the new arrival number. ERR_CORRUPT when a change's seq is not a body of this catalogue, of
+ * its size and (in lists of up to 512) of its leaf; after any error nothing can be committed. */
 MUST_USE enum err catalogue_apply(struct txn *txn, const struct apply *apply,
                                   uint64_t *ret_arrival);
 

@@ -18,6 +18,8 @@
 
 #define CHANGE_COUNT_MIN 16
 #define CHANGE_COUNT_MAX (1u << 22)
+/* Up to here the bodies of a list are hashed once more before they become visible. */
+#define REHASH_COUNT_MAX 512
 
 /* ---- the change list ---- */
 
@@ -312,7 +314,7 @@ enum err catalogue_plan(struct txn *txn, uint32_t id, const struct change_list *
 struct applying {
     struct txn *txn;
     const struct apply *apply;
-    struct cursor slugs, revs, gone;
+    struct cursor slugs, revs, gone, bodies;
     struct buf dropped; /* seqs of replaced and withdrawn bodies */
     uint64_t created, replaced, withdrawn;
 };
@@ -322,6 +324,7 @@ static void applying_done(struct applying *applying)
     cursor_close(&applying->slugs);
     cursor_close(&applying->revs);
     cursor_close(&applying->gone);
+    cursor_close(&applying->bodies);
     buf_done(&applying->dropped);
 }
 
@@ -420,6 +423,58 @@ static int rev_order(const void *a, const void *b, void *context)
         return items[x].rev < items[y].rev ? -1 : 1;
     }
     return (x > y) - (x < y); /* the list is in slug order */
+}
+
+static enum err body_there(struct applying *applying, const struct change *change)
+{
+    const struct apply *apply = applying->apply;
+    const struct slug_row row = {.seq = change->seq, .size = change->size, .leaf = change->leaf};
+    uint8_t key[SEQ_KEY_SIZE];
+    struct bytes value, entry = {0};
+    uint32_t owner = 0;
+    if (apply->list->count <= REHASH_COUNT_MAX) {
+        return rows_entry(&applying->bodies, apply->id, &row, &entry);
+    }
+    enum err err = cursor_at(&applying->bodies, rows_seq(key, change->seq), &value);
+    if (err == ERR_OK) {
+        err = rows_body(value, &owner, &entry);
+    }
+    bool wrong = err == ERR_NOT_FOUND ||
+                 (err == ERR_OK && (owner != apply->id || entry.size != change->size));
+    return wrong ? ERR_CORRUPT : err;
+}
+
+static int seq_order(const void *a, const void *b, void *context)
+{
+    const struct change *items = context;
+    uint32_t x, y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return (items[x].seq > items[y].seq) - (items[x].seq < items[y].seq);
+}
+
+/* What becomes visible must be there: a seq from a transaction that was undone may stand for
+ * another body by now. In the order of their seqs, page after page. */
+static enum err apply_bodies(struct applying *applying)
+{
+    const struct change_list *list = applying->apply->list;
+    uint32_t *order = malloc((list->count + 1) * sizeof *order);
+    if (order == NULL) {
+        return ERR_NOMEM;
+    }
+    size_t count = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i].size > 0) {
+            order[count++] = (uint32_t) i;
+        }
+    }
+    qsort_r(order, count, sizeof *order, seq_order, list->items);
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < count && err == ERR_OK; i++) {
+        err = body_there(applying, &list->items[order[i]]);
+    }
+    free(order);
+    return err;
 }
 
 /* Delta order, so that rows of `revs` are put in the order of their keys. */
@@ -524,6 +579,12 @@ static enum err apply_all(struct applying *applying, uint64_t *ret_arrival)
     }
     if (err == ERR_OK) {
         err = cursor_open(txn, TABLE_GONE, &applying->gone);
+    }
+    if (err == ERR_OK) {
+        err = cursor_open(txn, TABLE_BODIES, &applying->bodies);
+    }
+    if (err == ERR_OK) {
+        err = apply_bodies(applying);
     }
     if (err == ERR_OK) {
         err = apply_slugs(applying);

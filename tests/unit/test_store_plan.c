@@ -392,10 +392,12 @@ static void an_apply_that_fails_half_way_leaves_nothing(void **state)
     struct plan plan;
     struct buf signed_head = {0};
     uint64_t arrival = 0;
+    uint64_t seq = 0;
     struct txn *txn = help_write(scratch);
-    for (unsigned i = 0; i < 2000; i++) { /* rows of bodies that are not even there */
+    ok(body_append(txn, 1, bytes_of("0123456789", 10), &seq));
+    for (unsigned i = 0; i < 2000; i++) { /* all of one body: in a list this long nobody looks */
         struct change change = {
-            .slug_hash = help_slug(i), .rev = 2, .seq = 1000 + i, .size = 10, .order = i};
+            .slug_hash = help_slug(i), .rev = 2, .seq = seq, .size = 10, .order = i};
         ok(change_add(&list, &change));
     }
     ok(change_settle(&list, NULL));
@@ -415,6 +417,62 @@ static void an_apply_that_fails_half_way_leaves_nothing(void **state)
     assert_int_equal(help_rows(scratch, TABLE_SLUGS), 20);
     help_lab(scratch);
     assert_int_equal(help_scrub(scratch, 100), 0);
+}
+
+static enum err apply_err(struct scratch *scratch, struct txn *txn, struct change_list *list)
+{
+    struct plan plan;
+    struct buf signed_head = {0};
+    uint64_t arrival = 0;
+    ok(change_settle(list, NULL));
+    ok(catalogue_plan(txn, 1, list, &plan));
+    struct head head = help_head(scratch, txn, 1, &plan, &signed_head);
+    struct apply apply = {.id = 1,
+                          .list = list,
+                          .plan = &plan,
+                          .head = &head,
+                          .signed_head = buf_bytes(&signed_head),
+                          .from = scratch->keys.lab};
+    enum err err = catalogue_apply(txn, &apply, &arrival);
+    buf_done(&signed_head);
+    change_done(list);
+    return err;
+}
+
+/* A seq that another transaction gave, and that came to nothing, stands for another body by now. */
+static void a_seq_that_stands_for_another_body_is_never_made_visible(void **state)
+{
+    struct scratch *scratch = *state;
+    static const unsigned counts[] = {1, 600};
+    (void) help_publish(scratch, 0, 20, 1, 100);
+    for (size_t i = 0; i < 2; i++) {
+        for (unsigned kind = 0; kind < 4; kind++) {
+            struct change_list list = {0};
+            uint64_t seq = 0;
+            struct txn *txn = help_write(scratch);
+            for (unsigned k = 0; k < counts[i]; k++) {
+                help_put(txn, 1, &list, k, 2, 2, 100);
+            }
+            if (kind == 0) { /* is not there */
+                list.items[0].seq += 5000;
+            } else if (kind == 1) { /* belongs to another catalogue */
+                ok(body_append(txn, 2, bytes_of("0123456789", 10), &seq));
+                list.items[0].seq = seq;
+                list.items[0].size = 10;
+            } else if (kind == 2) { /* has another size */
+                list.items[0].size++;
+            } else if (counts[i] == 1) { /* has another leaf */
+                list.items[0].leaf.bytes[9] ^= 1;
+            }
+            bool seen = kind < 3 || counts[i] == 1;
+            is_err(apply_err(scratch, txn, &list), seen ? ERR_CORRUPT : ERR_OK);
+            if (seen) {
+                is_err(txn_commit(txn), ERR_CORRUPT);
+            } else {
+                txn_end(txn);
+            }
+        }
+    }
 }
 
 static void an_apply_that_meets_damage_half_way_spoils_its_transaction(void **state)
@@ -461,6 +519,7 @@ int main(void)
         TEST(an_apply_keeps_opening_hints_and_its_own_hash),
         TEST(a_row_republished_in_place_keeps_its_body),
         TEST(an_apply_that_fails_half_way_leaves_nothing),
+        TEST(a_seq_that_stands_for_another_body_is_never_made_visible),
         TEST(an_apply_that_meets_damage_half_way_spoils_its_transaction),
     };
     return cmocka_run_group_tests_name("store_plan", tests, NULL, NULL);
