@@ -8,8 +8,8 @@
 #include "cli/text.h"
 
 /* clang-format off */
-#define ROW(name, aliases, role, own, least, most, synopsis, help) \
-    {#name, aliases, role, own, least, most, synopsis, help, cmd_##name},
+#define ROW(word, name, aliases, role, own, least, most, synopsis, help) \
+    {name, aliases, role, own, least, most, synopsis, help, cmd_##word},
 const struct cmd cmds[] = {CMD_TABLE(ROW)};
 #undef ROW
 /* clang-format on */

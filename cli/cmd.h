@@ -13,34 +13,41 @@
 #include "cli/rpc.h"
 #include "cli/voice.h"
 
-/* name, French aliases between spaces, least role (NULL: no daemon is asked), own options,
- * operands least and most, synopsis, help msgid */
+/* identifier, name, French aliases between spaces, least role (NULL: no daemon is asked), own
+ * options, operands least and most, synopsis, help msgid */
 /* clang-format off */
-#define CMD_TABLE(X) \
-    X(init, "initialiser", NULL, OPT_BIT(name) | OPT_BIT(listen), 1, 1, \
+#define CMD_TABLE(C) \
+    C(init, "init", "initialiser", NULL, OPT_BIT(name) | OPT_BIT(listen), 1, 1, \
       N_("DIR --name NAME [--listen HOST:PORT]"), \
       N_("make a lab: its keys and settings in DIR; prints its id")) \
-    X(id, "qui", "reader", 0, 0, 0, "", N_("this lab's id (did:key)")) \
-    X(publish, "publier", "agent", OPT_BIT(if_rev), 1, 100000, N_("[--if-rev N] FILE…|-"), \
+    C(id, "id", "qui", "reader", 0, 0, 0, "", N_("this lab's id (did:key)")) \
+    C(publish, "publish", "publier", "agent", OPT_BIT(if_rev), 1, 100000, \
+      N_("[--if-rev N] FILE…|-"), \
       N_("create or update entries from YAML, JSON or NDJSON")) \
-    X(withdraw, "retirer", "agent", OPT_BIT(reason), 1, 100000, N_("SLUG… [--reason TEXT]"), \
+    C(withdraw, "withdraw", "retirer", "agent", OPT_BIT(reason), 1, 100000, \
+      N_("SLUG… [--reason TEXT]"), \
       N_("withdraw entries of this lab everywhere")) \
-    X(list, "lister", "reader", OPT_BIT(lab) | OPT_BIT(kind) | OPT_BIT(mine), 0, 0, \
+    C(list, "list", "lister", "reader", OPT_BIT(lab) | OPT_BIT(kind) | OPT_BIT(mine), 0, 0, \
       N_("[--lab LAB] [--kind KIND] [--mine]"), N_("the entries held here, of all labs")) \
-    X(show, "voir", "reader", 0, 1, 1, N_("[LAB/]SLUG"), N_("one entry, whole")) \
-    X(status, "état etat", "reader", 0, 0, 0, "", \
+    C(show, "show", "voir", "reader", 0, 1, 1, N_("[LAB/]SLUG"), N_("one entry, whole")) \
+    C(status, "status", "état etat", "reader", 0, 0, 0, "", \
       N_("what this daemon holds, and its links with others")) \
-    X(peers, "pairs", "reader", OPT_BIT(alias), 0, 2, \
+    C(peers, "peers", "pairs", "reader", OPT_BIT(alias), 0, 2, \
       N_("[list] | add LAB[@HOST:PORT] [--alias ALIAS] | remove LAB"), \
       N_("the labs this one exchanges with")) \
-    X(sync, "synchroniser", "reader", OPT_BIT(wait), 0, 0, N_("[--wait N] [--timeout SECONDS]"), \
+    C(sync, "sync", "synchroniser", "reader", OPT_BIT(wait), 0, 0, \
+      N_("[--wait N] [--timeout SECONDS]"), \
       N_("wait until peers hold this lab's newest entries")) \
-    X(watch, "suivre", "reader", 0, 0, 0, N_("[--limit N] [--timeout SECONDS]"), \
+    C(watch, "watch", "suivre", "reader", 0, 0, 0, N_("[--limit N] [--timeout SECONDS]"), \
       N_("changes as they become visible here")) \
-    X(verify, "vérifier verifier", "reader", 0, 0, 0, "", \
+    C(verify, "verify", "vérifier verifier", "reader", 0, 0, 0, "", \
       N_("check every signature, hash and history on disk")) \
-    X(version, "", NULL, 0, 0, 0, "", N_("the version of this program")) \
-    X(help, "aide", NULL, 0, 0, 1, N_("[COMMAND | scripting]"), \
+    C(prove, "prove", "prouver", "reader", 0, 1, 1, N_("[LAB/]SLUG > FILE"), \
+      N_("a proof that an entry is there, or is not, for whoever has no daemon")) \
+    C(verify_proof, "verify-proof", "vérifier-preuve verifier-preuve", NULL, 0, 1, 1, \
+      N_("FILE|-"), N_("check a proof: no daemon, no network, no trust")) \
+    C(version, "version", "", NULL, 0, 0, 0, "", N_("the version of this program")) \
+    C(help, "help", "aide", NULL, 0, 0, 1, N_("[COMMAND | scripting]"), \
       N_("help, in short or about one command"))
 /* clang-format on */
 

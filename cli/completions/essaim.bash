@@ -2,7 +2,7 @@
 # bash completion for essaim(1)
 _essaim()
 {
-    local commands="init id publish withdraw list show status peers sync watch verify version help"
+    local commands="init id publish withdraw list show status peers sync watch verify prove verify-proof version help"
     local general="--dir --json --ndjson --csv --quiet --fields --limit --cursor --lang --color
         --yes --no-input --dry-run --timeout --help --version"
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command="" own="" i
