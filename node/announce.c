@@ -3,8 +3,8 @@
  * node/announce.c: arrivals go out, cursors come back (doc/protocol.md §6, Announcing and ACK).
  *
  * Live push and catch-up are one loop: whatever stands after `announced` and is for this peer is
- * sent while the window (ANNOUNCE_SIZE_MAX unacknowledged bytes) allows. What came from the peer
- * itself does not go back.
+ * sent while the window (ANNOUNCE_SIZE_MAX unacknowledged bytes) allows. What comes from the peer
+ * itself meanwhile does not go back.
  */
 #include "base/defer.h"
 #include "base/must.h"
@@ -37,6 +37,7 @@ enum err link_start(struct node *node, struct link *link, const struct msg *hell
         hello->hello.has_read_index &&
         memcmp(hello->hello.read_index, store_index(node->config.store), INSTANCE_SIZE) == 0 &&
         hello->hello.cursor <= last;
+    link->skip_from = last + 1;
     link->announced = link->acked = link->skip_own ? hello->hello.cursor : 0;
     link->peer->acked = link->acked;
     return ERR_OK;
@@ -71,7 +72,8 @@ struct announcement {
 static enum err announce_one(struct node *node, struct link *link, struct txn *txn,
                              const struct arrival *arrival, struct announcement *into)
 {
-    bool skip = link->skip_own && same_lab(&arrival->from, &link->lab);
+    bool skip = link->skip_own && arrival->number >= link->skip_from &&
+                same_lab(&arrival->from, &link->lab);
     if (!arrival->is_head) {
         /* The HELLOs carry both labs' own records. */
         skip = skip || same_lab(&arrival->lab, &link->lab) ||

@@ -281,19 +281,26 @@ static void name_of(const struct head *head, struct catalogue_name *ret_name)
 
 /* Another head of ours than the ones we made: somebody signs with our key, or this data directory
  * is an old copy. */
-static void own_head_seen(struct node *node, const struct head *head)
+static enum err own_head_seen(struct node *node, const struct head *head)
 {
-    const struct own *own = &node->own;
-    bool known =
-        own->held && head->n <= own->head.n &&
-        (head->n < own->head.n || memcmp(head->hash.bytes, own->head.hash.bytes, HASH_SIZE) == 0);
-    if (!known && !own->frozen) {
-        node->own.frozen = true;
+    struct own *own = &node->own;
+    if (own_knows(own, head->n, &head->hash) || (own->frozen && head->n <= own->seen_n)) {
+        return ERR_STALE;
+    }
+    if (!own->frozen) {
         node_log(
             node, 3,
             "own-head-unknown: a peer holds head %llu of this lab that this store never signed",
             (unsigned long long) head->n);
     }
+    own->frozen = true;
+    own->seen_n = head->n;
+    struct txn *txn = NULL;
+    enum err err = node_txn(node, &txn);
+    if (err == ERR_OK) {
+        err = own_seen_put(txn, head->n, &head->hash); /* a restart must not forget it */
+    }
+    return err == ERR_OK ? ERR_STALE : err;
 }
 
 /* ERR_OK: keep as an offer; ERR_STALE: nothing to do; other errors: refuse. */
@@ -303,12 +310,11 @@ static enum err offer_check(struct node *node, const struct head *head, uint32_t
         strcmp(head->audience, "public") != 0) {
         return ERR_REFUSED;
     }
+    if (memcmp(head->lab.bytes, node->config.lab.bytes, KEY_SIZE) == 0) {
+        return own_head_seen(node, head);
+    }
     if (head->count > node->config.quota_entries || head->bytes > node->config.quota_bytes) {
         return ERR_QUOTA;
-    }
-    if (memcmp(head->lab.bytes, node->config.lab.bytes, KEY_SIZE) == 0) {
-        own_head_seen(node, head);
-        return ERR_STALE;
     }
     struct txn *txn = NULL;
     enum err err = node_txn(node, &txn);

@@ -278,6 +278,7 @@ static enum err link_greet(struct node *node, struct link *link, const struct ms
     if (peer->link != NULL) {
         struct link *old = peer->link;
         peer->row.cursor = old->cursor > peer->row.cursor ? old->cursor : peer->row.cursor;
+        peer->row_dirty = true;
         peer->link = NULL;
         old->peer = NULL;
         old->dialled = false; /* its end is no failure of the peer */

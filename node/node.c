@@ -423,6 +423,9 @@ static enum err turn_undone(struct node *node)
         link_down(node, node->links[0]);
     }
     enum err err = own_load(node);
+    if (err == ERR_OK) {
+        err = peers_undo(node); /* cursors of this turn passed what it did not keep */
+    }
     struct txn *txn = node->txn;
     node->txn = NULL;
     txn_end(txn);

@@ -94,6 +94,13 @@ void own_done(struct own *own)
     own->answer_cap = 0;
 }
 
+bool own_knows(const struct own *own, uint64_t n, const struct hash *hash)
+{
+    return own->held &&
+           (n < own->head.n ||
+            (n == own->head.n && memcmp(hash->bytes, own->head.hash.bytes, HASH_SIZE) == 0));
+}
+
 enum err own_load(struct node *node)
 {
     struct own *own = &node->own;
@@ -116,6 +123,14 @@ enum err own_load(struct node *node)
     } else if (err != ERR_NOT_FOUND) {
         return err;
     }
+    uint64_t seen_n = 0;
+    struct hash seen = {{0}};
+    err = own_seen_get(txn, &seen_n, &seen);
+    if (err != ERR_OK && err != ERR_NOT_FOUND) {
+        return err;
+    }
+    own->seen_n = seen_n;
+    own->frozen = err == ERR_OK && !own_knows(own, seen_n, &seen);
     /* A batch that a crash cut off never happened. */
     err = staging_drop(txn, own->catalogue);
     return err == ERR_NOT_FOUND ? ERR_OK : err;

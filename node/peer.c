@@ -59,6 +59,27 @@ enum err peers_load(struct node *node)
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
+enum err peers_undo(struct node *node)
+{
+    struct txn *txn = NULL;
+    enum err err = node_txn(node, &txn);
+    for (size_t i = 0; err == ERR_OK && i < node->peer_count; i++) {
+        struct peer *peer = node->peers[i];
+        must(peer->link == NULL);
+        struct peer_row row;
+        err = peer_get(txn, &peer->row.lab, &row);
+        if (err == ERR_NOT_FOUND) {
+            row = (struct peer_row){.lab = peer->row.lab, .removed = true};
+            err = ERR_OK;
+        }
+        if (err == ERR_OK) {
+            peer->row = row;
+            peer->row_dirty = false;
+        }
+    }
+    return err;
+}
+
 static unsigned links_out(const struct node *node)
 {
     unsigned out = 0;

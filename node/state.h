@@ -97,7 +97,8 @@ struct link {
     uint64_t stalled_ms, stall_delay_ms; /* not asked before, for it let us wait */
 
     /* being read by them */
-    bool skip_own;      /* what came from them need not go back */
+    bool skip_own;      /* what came from them need not go back … */
+    uint64_t skip_from; /* … from this arrival on: their store may be an old copy */
     uint64_t announced; /* our arrivals announced so far */
     uint64_t acked;
     struct {
@@ -191,9 +192,10 @@ struct own {
     struct catalogue_name name;
     uint32_t catalogue; /* 0 until first used */
     bool held;
-    struct head head; /* the held one */
-    uint64_t arrival; /* of the held one */
-    bool frozen;
+    struct head head;   /* the held one */
+    uint64_t arrival;   /* of the held one */
+    bool frozen;        /* others hold a head of ours that this store never signed */
+    uint64_t seen_n;    /* the newest such */
     bool keep_staging;  /* until the next start: see own_undo */
     struct draft draft; /* of this turn */
     struct answer *answers;
@@ -278,6 +280,8 @@ struct peer *peer_find(struct node *node, const struct lab_id *lab);
 /* Found or made (memory only). NULL when full. */
 struct peer *peer_make(struct node *node, const struct lab_id *lab);
 MUST_USE enum err peers_load(struct node *node);
+/* Forgets what is not on disk. No link is up. */
+MUST_USE enum err peers_undo(struct node *node);
 void peers_dial(struct node *node);
 void peer_failed(struct node *node, struct peer *peer);
 void peer_alive(struct peer *peer);
@@ -331,6 +335,8 @@ MUST_USE enum err serve_flush(struct node *node, struct link *link, struct txn *
 
 /* own.c */
 MUST_USE enum err own_load(struct node *node);
+/* Is that head the held one, or one before it? */
+bool own_knows(const struct own *own, uint64_t n, const struct hash *hash);
 MUST_USE enum err own_publish(struct node *node, struct client *client, uint32_t id,
                               const msgpack_object *params);
 MUST_USE enum err own_withdraw(struct node *node, struct client *client, uint32_t id,

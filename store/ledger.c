@@ -275,3 +275,25 @@ enum err peer_next(struct txn *txn, bool first, struct lab_id *lab, struct peer_
     memcpy(lab->bytes, row.key.data, KEY_SIZE);
     return peer_decode(row, ret_row);
 }
+
+enum err own_seen_get(struct txn *txn, uint64_t *ret_n, struct hash *ret_hash)
+{
+    struct bytes value;
+    enum err err = txn_get(txn, TABLE_META, bytes_of_str("own-seen"), &value);
+    if (err == ERR_OK && value.size != 8 + HASH_SIZE) {
+        return ERR_CORRUPT;
+    }
+    if (err == ERR_OK) {
+        *ret_n = be64_get(value.data);
+        memcpy(ret_hash->bytes, value.data + 8, HASH_SIZE);
+    }
+    return err;
+}
+
+enum err own_seen_put(struct txn *txn, uint64_t n, const struct hash *hash)
+{
+    uint8_t value[8 + HASH_SIZE];
+    be64_put(value, n);
+    memcpy(value + 8, hash->bytes, HASH_SIZE);
+    return txn_put(txn, TABLE_META, bytes_of_str("own-seen"), BYTES_OF_ARRAY(value));
+}

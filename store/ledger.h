@@ -57,4 +57,9 @@ MUST_USE enum err peer_put(struct txn *txn, const struct peer_row *row);
 MUST_USE enum err peer_next(struct txn *txn, bool first, struct lab_id *lab,
                             struct peer_row *ret_row);
 
+/* ---- the newest head of the own catalogue that others hold and this store never signed ---- */
+/* ERR_NOT_FOUND when there never was one. */
+MUST_USE enum err own_seen_get(struct txn *txn, uint64_t *ret_n, struct hash *ret_hash);
+MUST_USE enum err own_seen_put(struct txn *txn, uint64_t n, const struct hash *hash);
+
 #endif

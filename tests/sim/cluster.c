@@ -10,6 +10,7 @@
 
 #include "base/defer.h"
 #include "base/must.h"
+#include "node/state.h"
 #include "proto/did.h"
 #include "proto/lab.h"
 #include "proto/pack.h"
@@ -44,7 +45,7 @@ struct sim_conn {
 };
 
 struct sim_lab {
-    bool live;
+    bool live, full;
     unsigned epoch;
     char dir[256];
     char name[64];
@@ -310,6 +311,7 @@ static void perform(struct sim *sim, unsigned number)
 static void turn_settle(struct sim *sim, unsigned number)
 {
     struct node *node = sim->labs[number].node;
+    node->undo = node->undo || sim->labs[number].full;
     must(node_settle(node, &sim->effects) == ERR_OK);
     perform(sim, number);
     while (node_job(node)) {
@@ -504,6 +506,11 @@ void sim_stop(struct sim *sim, unsigned number)
 void sim_map(struct sim *sim, uint64_t size)
 {
     sim->map_size = size;
+}
+
+void sim_full(struct sim *sim, unsigned lab, bool full)
+{
+    sim->labs[lab].full = full;
 }
 
 void sim_quota(struct sim *sim, uint64_t entries)

@@ -62,6 +62,8 @@ enum err sim_request_by(struct sim *sim, unsigned lab, uint32_t client, enum ctl
 /* Of labs started from now on: the size of the map, the quota of entries (0 = as usual). */
 void sim_map(struct sim *sim, uint64_t size);
 void sim_quota(struct sim *sim, uint64_t entries);
+/* While `full`, each turn of the lab is undone as for a full disk. */
+void sim_full(struct sim *sim, unsigned lab, bool full);
 /* A copy of the data directory of a lab that is off, and back from it. */
 void sim_backup(struct sim *sim, unsigned lab);
 void sim_restore(struct sim *sim, unsigned lab);

@@ -277,6 +277,58 @@ static void what_a_full_disk_refused_comes_when_there_is_room(void **state)
     }
 }
 
+static void what_an_undone_turn_had_read_is_read_again(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(29);
+    unsigned a = sim_lab(sim, "A");
+    unsigned b = sim_lab(sim, "B");
+    sim_link(sim, b, a);
+    sim_publish(sim, a, "un", 2, 300, 1);
+    assert_true(sim_converge(sim, 10000));
+    for (unsigned i = 0; i < 60; i++) { /* some of these windows hold the turn that applies it */
+        char prefix[16];
+        (void) snprintf(prefix, sizeof prefix, "p%u", i);
+        sim_publish(sim, a, prefix, 1, 300, 1);
+        sim_run(sim, i);
+        sim_full(sim, b, true);
+        sim_run(sim, 8);
+        sim_full(sim, b, false);
+        assert_true(sim_converge(sim, 60000));
+    }
+    sim_free(sim);
+}
+
+/* ---- copies ---- */
+
+static void a_lab_brought_back_from_an_old_copy_stays_frozen(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(28);
+    unsigned a = sim_lab(sim, "A");
+    unsigned b = sim_lab(sim, "B");
+    sim_link(sim, a, b);
+    sim_publish(sim, a, "un", 2, 300, 1);
+    assert_true(sim_converge(sim, 10000));
+    sim_stop(sim, a);
+    sim_backup(sim, a);
+    sim_start(sim, a);
+    sim_publish(sim, a, "deux", 2, 300, 1);
+    assert_true(sim_converge(sim, 60000));
+    sim_stop(sim, a);
+    sim_restore(sim, a);
+    sim_start(sim, a);
+    sim_run(sim, 60000);
+    assert_int_equal(say(sim, a, 1, &(struct saying){.slug = "x", .kind = "need", .text = "2"}),
+                     CTL_REFUSED);
+    sim_crash(sim, a);
+    sim_start(sim, a);
+    sim_run(sim, 60000);
+    assert_int_equal(say(sim, a, 1, &(struct saying){.slug = "x", .kind = "need", .text = "2"}),
+                     CTL_REFUSED);
+    sim_free(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +340,8 @@ int main(void)
         cmocka_unit_test(a_stalled_peer_does_not_keep_others_from_serving),
         cmocka_unit_test(a_delta_begun_by_a_newer_peer_is_finished_by_an_older_one),
         cmocka_unit_test(what_a_full_disk_refused_comes_when_there_is_room),
+        cmocka_unit_test(what_an_undone_turn_had_read_is_read_again),
+        cmocka_unit_test(a_lab_brought_back_from_an_old_copy_stays_frozen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
