@@ -149,6 +149,44 @@ class Full(lab.Case):
         print(f"# {points} fill points, {refused} refusals, {len(said)} entries kept", flush=True)
         self.assertGreater(refused, points // 2)
 
+    def test_a_batch_begun_by_another_client_is_whole_or_refused_after_a_refusal(self):
+        a = self.on_disk()
+        body = lab.pack(resource("x", filler="y" * 900)[2])
+        refused = outcomes = 0
+        for point in range(60 if tap.LONG else 16):
+            a.publish([resource("place", f"{point}")])
+            with a.connect() as other:
+                mine = [[f"autre-{point}-{k}", "resource", body] for k in range(300)]
+                other.call("publish", entries=mine, more=True)
+                lot = [[f"lot-{point}-{k}", "resource", body] for k in range(2500)]
+                if point % 2:  # the bodies are there, and what names them finds no room
+                    for part in range(0, 2500, 500):
+                        a.rpc("publish", entries=lot[part:part + 500], more=True)
+                    lot = []
+                self.disk.leave(point // 2 * (100 if point % 2 else 400) << 10)
+                try:
+                    a.publish(lot)
+                except lab.RpcError as error:
+                    self.assertEqual(error.code, "E-FULL")
+                    refused += 1
+                    a.drop_client()
+                self.disk.empty()
+                until(lambda: "disk-full" not in a.rpc("status")["warnings"], [])
+                a.publish([resource("entre", f"{point}")])
+                try:
+                    other.call("publish", entries=[])
+                    expected = 300
+                except lab.RpcError as error:
+                    self.assertEqual(error.code, "E-FULL")
+                    expected = 0
+            there = [slug for _, slug in a.entries() if slug.startswith(f"autre-{point}-")]
+            self.assertEqual(len(there), expected)
+            outcomes += expected > 0
+            self.clean(a)
+            a.withdraw(*[slug for _, slug in a.entries() if slug not in ("place", "entre")])
+        print(f"# {refused} refusals, {outcomes} other batches whole", flush=True)
+        self.assertGreater(refused, 3)
+
     def check(self, a, said):
         there = {slug: lab.msgpack.unpackb(entry, raw=False)[3]["summary"]["fr"]
                  for (_, slug), entry in a.entries().items() if not slug.startswith("fond-")}
