@@ -3,7 +3,7 @@
  * cli/json.h: reads JSON (RFC 8259, strictly) into a builder.
  *
  * Own reader and not jansson, which needs about 21 µs for a record of 1 kB and gives no place for a
- * value (doc/decisions/json.md). Iterative; nothing is kept but the builder's bytes.
+ * value (doc/decisions/0007-json.md). Iterative; nothing is kept but the builder's bytes.
  */
 #ifndef ESSAIM_CLI_JSON_H
 #define ESSAIM_CLI_JSON_H
