@@ -37,6 +37,9 @@ int main(int argc, char **argv)
         {NULL, 0, NULL, 0},
     };
     struct daemon_options options = {0};
+    if (!process_descriptors()) {
+        return err_exit(ERR_IO);
+    }
     log_init();
     opterr = 0; /* we say it ourselves, escaped */
     int option = 0;

@@ -2,6 +2,7 @@
 /* daemon/process.c: see process.h. */
 #include "daemon/process.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <malloc.h>
 #include <signal.h>
@@ -18,6 +19,15 @@ static void on_sigbus(int number)
     (void) number;
     (void) !write(STDERR_FILENO, text, sizeof text - 1);
     _exit(1);
+}
+
+bool process_descriptors(void)
+{
+    int hole = 0;
+    do {
+        hole = open("/dev/null", O_RDWR);
+    } while (hole >= 0 && hole <= STDERR_FILENO);
+    return hole >= 0 && close(hole) == 0;
 }
 
 enum err process_harden(void)

@@ -4,7 +4,13 @@
 #ifndef ESSAIM_DAEMON_PROCESS_H
 #define ESSAIM_DAEMON_PROCESS_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
+
+/* Opens what the caller closed of standard input, output and error: else the store's file could get
+ * number 2, and the log would be written into it. */
+MUST_USE bool process_descriptors(void);
 
 /* ERR_INTERNAL when a core dump could not be forbidden. */
 MUST_USE enum err process_harden(void);
