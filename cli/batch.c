@@ -324,7 +324,8 @@ static void record_report(struct batch *batch, const struct batch_record *record
     }
     value_set(item, "slug", slug.size == 0 ? json_null() : value_str(slug));
     value_set(item, "status", json_string(status_words[record->status]));
-    uint64_t rev = changed ? batch->n : record->rev;
+    bool dry_run = opts_has(&batch->cli->opts, OPT_dry_run);
+    uint64_t rev = !changed ? record->rev : dry_run ? 0 : batch->n;
     value_set(item, "rev", rev > 0 ? value_uint(rev) : json_null());
     if (record->error != NULL) {
         value_set(item, "error", json_incref(record->error));

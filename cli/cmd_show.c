@@ -67,6 +67,9 @@ enum err cmd_show(struct cli *cli)
         pack_cstr(&params, "ref");
         pack_cstr(&params, cli->opts.operands[0]);
         err = rpc_call(&cli->rpc, CTL_show, buf_bytes(&params), &msg, &cli->flaw);
+        if (err != ERR_OK) {
+            flaw_detail(&cli->flaw, "%s", cli->opts.operands[0]);
+        }
     }
     if (err == ERR_OK) {
         err = answer(cli, &labs, &msg.result);

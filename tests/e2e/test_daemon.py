@@ -163,6 +163,16 @@ class Start(lab.Case):
         made.start()
         self.assertEqual(len(made.entries()), 1)
 
+    def test_no_file_of_ours_takes_the_place_of_a_closed_standard_stream(self):
+        for missing in ((0,), (1,), (2,), (0, 1, 2)):
+            made = self.lab(f"Sans {len(missing)} {missing[0]}", start=False)
+            made.start(preexec=lambda closed=missing: [os.close(each) for each in closed])
+            made.publish([resource("a")])
+            made.stop()
+            made.start()
+            self.assertEqual(len(made.entries()), 1)
+            self.clean(made)
+
     def test_the_files_of_the_data_directory_are_private(self):
         made = self.lab()
         made.publish([resource("a")])
