@@ -6,7 +6,8 @@
  * (`./dev fuzz`), or with replay.c, which feeds it the kept inputs and some seeded dice on any
  * compiler. An oracle that does not hold is a must() that fails. Where an input is not bytes to
  * decode it is a series of choices: when it ends, every further choice is 0, so a shorter input is
- * a simpler one.
+ * a simpler one. At most one choice stands in an expression or a list of arguments: their order is
+ * the compiler's, and an input must mean the same to all.
  */
 #ifndef ESSAIM_TESTS_FUZZ_FUZZ_H
 #define ESSAIM_TESTS_FUZZ_FUZZ_H

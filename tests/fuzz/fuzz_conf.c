@@ -48,6 +48,10 @@ static void address_check(struct bytes text)
     must(address_parse(bytes_of_str(printed), &again) == ERR_OK);
     must(strcmp(address.host, again.host) == 0);
     must(address.port == again.port);
+    bool plain = memchr(text.data, '[', text.size) == NULL &&
+                 memchr(text.data, '*', text.size) == NULL &&
+                 memmem(text.data, text.size, ":0", 2) == NULL;
+    must(!plain || bytes_equal(bytes_of_str(printed), text));
     struct buf example = {0};
     struct conf conf;
     conf_example(printed, &example);

@@ -266,9 +266,9 @@ static void act(struct asker *asker)
         buf_clear(&rig->clients[event.client].replies);
         rig->clients[event.client].closed = false;
     } else if (what < 30) {
-        struct event event = {.kind = EVENT_CLIENT_ROOM,
-                              .client = (uint32_t) choose(choices, RIG_CLIENTS),
-                              .queued = (size_t) choose_number(choices)};
+        struct event event = {.kind = EVENT_CLIENT_ROOM};
+        event.client = (uint32_t) choose(choices, RIG_CLIENTS);
+        event.queued = (size_t) choose_number(choices);
         rig_step(rig, &event);
         rig_settle(rig);
     } else if (what < 31) {

@@ -33,6 +33,20 @@ static void lookups(const msgpack_object *map)
     }
 }
 
+static void keys_check(const msgpack_object *map)
+{
+    uint32_t count = map->type == MSGPACK_OBJECT_MAP ? map->via.map.size : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const msgpack_object *a = &map->via.map.ptr[i].key;
+        must(a->type == MSGPACK_OBJECT_STR || a->type == MSGPACK_OBJECT_BIN);
+        for (uint32_t k = 0; k < i; k++) {
+            const msgpack_object *b = &map->via.map.ptr[k].key;
+            must(!bytes_equal(bytes_of(a->via.str.ptr, a->via.str.size),
+                              bytes_of(b->via.str.ptr, b->via.str.size)));
+        }
+    }
+}
+
 static void frame_check(struct bytes frame)
 {
     size_t size = 0;
@@ -56,6 +70,7 @@ static void frame_check(struct bytes frame)
         err = ctl_find(msg.method, &method);
         must(err == ERR_UNSUPPORTED || bytes_equal(bytes_of_str(ctl_name(method)), msg.method));
     }
+    keys_check(&msg.params);
     lookups(&msg.params);
     lookups(&msg.error);
     lookups(&msg.result);

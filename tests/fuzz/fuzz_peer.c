@@ -283,10 +283,14 @@ static void say_opening(struct foe *foe, const struct delta *delta)
 {
     struct buf raw = {0};
     size_t count = 0;
-    uint64_t m = delta->lie == OPENING ? delta->victim : delta->want->m;
+    bool shifted = delta->lie == OPENING && delta->victim % 2 == 0;
+    uint64_t m = shifted ? delta->victim : delta->want->m;
     for (uint64_t i = m == 0 ? 1 : m; i < delta->state->head.n && i <= delta->author->n; i++) {
         list_put(&raw, BYTES_OF_ARRAY(delta->author->states[i].head.hash.bytes));
         count++;
+    }
+    if (delta->lie == OPENING && !shifted && raw.size > 0) {
+        raw.data[raw.size - 1] ^= 1;
     }
     say_delta(foe, delta, (struct list){0}, bytes_of(NULL, 0),
               (struct list){buf_bytes(&raw), count});
@@ -365,12 +369,10 @@ static void announce_heads(struct foe *foe)
 static void ask(struct foe *foe)
 {
     struct choices *choices = &foe->choices;
-    struct msg msg = {
-        .type = MSG_WANT,
-        .want = {.stream = choose(choices, 12),
-                 .m = choose(choices, 4) == 0 ? choose_number(choices) : choose(choices, 4),
-                 .lab = foe->authors[choose(choices, RIG_LABS)].keys.lab,
-                 .audience = bytes_of_str("public")}};
+    struct msg msg = {.type = MSG_WANT, .want = {.audience = bytes_of_str("public")}};
+    msg.want.stream = choose(choices, 12);
+    msg.want.m = choose(choices, 4) == 0 ? choose_number(choices) : choose(choices, 4);
+    msg.want.lab = foe->authors[choose(choices, RIG_LABS)].keys.lab;
     if (choose(choices, 3) == 0) {
         msg.want.has_after = true;
         msg.want.after_rev = choose_number(choices) | 1;
@@ -447,25 +449,34 @@ static void wait(struct foe *foe)
     pump(foe);
 }
 
+static void publish_one(struct choices *choices, struct author *author)
+{
+    size_t slot = choose(choices, WORLD_SLUGS);
+    author_publish(author, slot, choose_byte(choices));
+}
+
 static void history_act(struct foe *foe, size_t what)
 {
     struct choices *choices = &foe->choices;
     struct author *author = &foe->authors[choose(choices, 8) < 5 ? 1 : choose(choices, RIG_LABS)];
     if (what < 3) {
-        author_publish(author, choose(choices, WORLD_SLUGS), choose_byte(choices));
+        publish_one(choices, author);
     } else if (what == 3) {
         if (choose(choices, 2) == 0) {
-            author_publish_many(author, choose(choices, WORLD_SLUGS), choose_byte(choices));
+            size_t count = choose(choices, WORLD_SLUGS);
+            author_publish_many(author, count, choose_byte(choices));
         } else {
             author->oddity = choose(choices, WORLD_ODDITIES);
         }
     } else if (what == 4) {
         author_withdraw(author, choose(choices, WORLD_SLUGS));
-    } else if (choose(choices, 4) == 3) {
+    } else if ((what = choose(choices, 4)) == 3) {
         author_renew(author);
+    } else if (what == 2) {
+        author_twin(author);
     } else {
         author_rewind(author, author->n - choose(choices, author->n + 1));
-        author_publish(author, choose(choices, WORLD_SLUGS), choose_byte(choices));
+        publish_one(choices, author);
     }
 }
 

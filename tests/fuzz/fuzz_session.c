@@ -164,7 +164,21 @@ static void act(struct pair *pair)
     }
 }
 
-/* What got through unchanged was received. */
+/* Did a whole frame arrive whose content, not its length, was altered? */
+static bool damaged(const struct way *way)
+{
+    size_t good = untouched(way), at = 0;
+    while (at + 2 <= good) {
+        size_t end = at + 2 + be16_get(way->sent.data + at);
+        if (good < end) {
+            return way->delivered.size >= end;
+        }
+        at = end;
+    }
+    return false;
+}
+
+/* What got through unchanged was received, and what did not ended the session. */
 static void check(struct pair *pair)
 {
     if (untouched(&pair->ways[0]) < 34 + 66 || untouched(&pair->ways[1]) < 98) {
@@ -178,6 +192,7 @@ static void check(struct pair *pair)
             whole++;
         }
         must(way->received_count == whole);
+        must(way->dead || !damaged(way));
     }
 }
 

@@ -17,7 +17,7 @@
 #define RIG_CLIENTS 4
 #define RIG_CATALOGUES_MAX 16
 #define RIG_ENTRIES 19 /* quotas */
-#define RIG_BYTES (18 * 61200)
+#define RIG_BYTES (19 * 61200)
 #define RIG_WALL_S 1767225600
 
 struct rig_keys {

@@ -211,6 +211,22 @@ for target, text in text_seeds():
     CONTENTS.append((target, text.encode()))
 for value in (BODY, MESSAGES, list(PARAMS.values()), [2**63, -2**63, 2**64 - 1, None, 0.5, b"\0"]):
     CONTENTS.append(("value", pack(value)))
+# What the hostile peer does: publish nineteen large entries, announce, fall silent after eighteen,
+# come again, announce, serve the rest. Then: publish, announce, serve, withdraw, announce, serve
+# with a crowd of hints.
+ANNOUNCE, AGAIN = [8, 0, 0, 0, 0, 0], [28, 0, 1, 1, 0, 1, 0x33, 0, 0, 0, 1, 0]
+CONTENTS.append(("peer", bytes([0, 3, 0, 0, 19, 255] + ANNOUNCE + [13, 24, 18] + AGAIN + ANNOUNCE
+                               + [13, 0])))
+CONTENTS.append(("peer", bytes([0, 3, 0, 0, 5, 9] + ANNOUNCE + [13, 0, 0, 4, 0, 2] + ANNOUNCE
+                               + [13, 25, 1])))
+BEGIN = [0, 3, 0, 0, 5, 9] + ANNOUNCE + [13, 0]
+for oddity in range(1, 9):
+    CONTENTS.append(("peer", bytes(BEGIN + [3, 0, 1, oddity, 0, 0, 1, 7] + ANNOUNCE + [13, 0])))
+for lie in range(1, 10):
+    CONTENTS.append(("peer", bytes(BEGIN + [0, 0, 1, 7, 4, 0, 2] + ANNOUNCE + [13, 16 + lie, 1])))
+for fork in ([0, 0, 3, 3], [2], [3]):
+    CONTENTS.append(("peer", bytes(BEGIN + [5, 0] + fork + ANNOUNCE + [13, 0]
+                                   + [0, 0, 1, 7] + ANNOUNCE + [13, 0])))
 for number in range(6):
     dice = b"".join(hashlib.sha512(bytes([number, i])).digest() for i in range(6))
     CONTENTS += [(name, dice) for name in ("control", "peer", "root")]

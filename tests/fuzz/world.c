@@ -11,6 +11,7 @@
 #include "proto/root.h"
 
 #define HUGE_SIZE 61000
+#define ODDITY_INSTANCE 4
 
 static struct bytes slug_of(size_t number, char into[16])
 {
@@ -201,6 +202,15 @@ void author_withdraw(struct author *author, size_t slot)
         }
         state->slots[slot].rev = 0;
         state_sign(author, state);
+    }
+}
+
+void author_twin(struct author *author)
+{
+    if (author->n > 0) {
+        author->n--;
+        author->oddity = ODDITY_INSTANCE;
+        state_sign(author, &author->states[author->n + 1]);
     }
 }
 

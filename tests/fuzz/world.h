@@ -5,7 +5,7 @@
  *
  * A lab has twenty slugs; a head is what each of them holds. Roots are computed from scratch here,
  * bucket by bucket, after doc/protocol.md. Texts of salt WORLD_HUGE are as large as can be: a head
- * of WORLD_MANY of them does not fit the memory a node gives to one delta.
+ * of eighteen of them does not fit the memory a node gives to one delta.
  */
 #ifndef ESSAIM_TESTS_FUZZ_WORLD_H
 #define ESSAIM_TESTS_FUZZ_WORLD_H
@@ -15,7 +15,6 @@
 #include "tests/fuzz/rig.h"
 
 #define WORLD_SLUGS 20
-#define WORLD_MANY 18
 #define WORLD_HUGE 255
 #define WORLD_HEADS 24
 
@@ -51,6 +50,8 @@ void author_publish(struct author *author, size_t slot, uint8_t salt);
 /* The first `count` slots at once. */
 void author_publish_many(struct author *author, size_t count, uint8_t salt);
 void author_withdraw(struct author *author, size_t slot);
+/* Another head for the newest one, of the same entries. */
+void author_twin(struct author *author);
 /* Forgets the newest heads down to `n`: what follows is another history. */
 void author_rewind(struct author *author, uint64_t n);
 /* New keys under the root key; the newest head is the last good one of the old. */
