@@ -2,12 +2,15 @@
 /*
  * tests/sim/swarm.c: one seed, one life of a small network with faults of its own drawing.
  *
- * Each seed switches a random subset of faults on (crashes, resets, cuts, tiny pieces, long latencies, large batches), lets labs
- * publish, change and withdraw, then heals everything. Safety, while it runs: no lab's held head of another ever goes back.
- * Liveness, after healing: within a bounded virtual time all labs hold the same heads, every entry expected is there and no
+ * Each seed switches a random subset of faults on (crashes, resets, cuts, tiny pieces, long
+ * latencies, large batches), lets labs publish, change and withdraw, then heals everything.
+ * Safety, while it runs: no lab's held head of another ever goes back. Liveness, after healing:
+ * within a bounded virtual time all labs hold the same heads, every entry expected is there and no
  * withdrawn one, and `verify` is clean everywhere.
  *
- *     essaim-sim [--seed S] [--count N] [--twice]      prints the seed of every failure; exit 1 when there is one
+ *     essaim-sim [--seed S] [--count N] [--twice]
+ *
+ * prints the seed of every failure; exit 1 when there is one.
  */
 #include <stdio.h>
 #include <stdlib.h>
