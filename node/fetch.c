@@ -358,7 +358,12 @@ static enum err offer_add(struct node *node, struct link *link, uint64_t arrival
     }
     link->offers[link->offer_count++] =
         (struct offer){.arrival = arrival, .catalogue = catalogue, .head = *head};
-    (void) node;
+    struct fetch *fetch = fetch_of(node, catalogue);
+    if (fetch != NULL && fetch->link == link && !fetch->complete) {
+        /* Its lab publishes on: what it signs now may come in this delta, too. */
+        fetch->target_count += head->count;
+        fetch->target_bytes += head->bytes;
+    }
     return ERR_OK;
 }
 

@@ -860,6 +860,7 @@ enum err own_job_done(struct node *node, const struct job *job)
     draft_done(&node->own.draft);
     if (job->err == ERR_FULL) {
         own_answer(node, ERR_FULL);
+        own_undo(node); /* own_load sweeps what other clients staged, too */
         return own_load(node);
     }
     if (job->err != ERR_OK || job->arrival == 0) {

@@ -105,6 +105,25 @@ static void a_large_delta_goes_on_where_the_link_was_lost(void **state)
     sim_free(sim);
 }
 
+static void a_lab_may_publish_much_while_its_first_delta_goes_out(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(15);
+    unsigned a = sim_lab(sim, "A");
+    unsigned b = sim_lab(sim, "B");
+    sim_publish(sim, a, "grand", 8000, 900, 1);
+    sim_latency(sim, 40, 60);
+    sim_link(sim, b, a);
+    while (sim_wire(sim, a, b) < 4000000) {
+        sim_run(sim, 10);
+    }
+    sim_publish(sim, a, "grand", 6000, 900, 2); /* most of them were sent already */
+    assert_true(sim_converge(sim, 60000));
+    assert_true(sim_wire(sim, a, b) > 8500000); /* over the first link, which was never closed */
+    assert_true(sim_verify(sim, b));
+    sim_free(sim);
+}
+
 static void a_reconnect_with_nothing_new_costs_640_bytes_at_most(void **state)
 {
     (void) state;
@@ -226,6 +245,7 @@ int main(void)
         cmocka_unit_test(a_withdrawal_travels),
         cmocka_unit_test(a_large_catalogue_arrives_staged_and_whole),
         cmocka_unit_test(a_large_delta_goes_on_where_the_link_was_lost),
+        cmocka_unit_test(a_lab_may_publish_much_while_its_first_delta_goes_out),
         cmocka_unit_test(a_reconnect_with_nothing_new_costs_640_bytes_at_most),
         cmocka_unit_test(bytes_in_any_pieces_mean_the_same),
         cmocka_unit_test(a_lab_that_was_off_catches_up),
