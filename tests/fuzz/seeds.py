@@ -219,6 +219,9 @@ CONTENTS.append(("peer", bytes([0, 3, 0, 0, 19, 255] + ANNOUNCE + [13, 24, 18] +
                                + [13, 0])))
 CONTENTS.append(("peer", bytes([0, 3, 0, 0, 5, 9] + ANNOUNCE + [13, 0, 0, 4, 0, 2] + ANNOUNCE
                                + [13, 25, 1])))
+for change in range(1, 7):
+    CONTENTS.append(("proof", bytes([0, 18, 0, change, 0])))
+    CONTENTS.append(("proof", bytes([0, 18, 1, 2, 2, 1, change - 1, 1, change * 9, 0])))
 BEGIN = [0, 3, 0, 0, 5, 9] + ANNOUNCE + [13, 0]
 for oddity in range(1, 9):
     CONTENTS.append(("peer", bytes(BEGIN + [3, 0, 1, oddity, 0, 0, 1, 7] + ANNOUNCE + [13, 0])))
