@@ -284,16 +284,17 @@ static void name_of(const struct head *head, struct catalogue_name *ret_name)
 static enum err own_head_seen(struct node *node, const struct head *head)
 {
     struct own *own = &node->own;
-    if (own_knows(own, head->n, &head->hash) || (own->frozen && head->n <= own->seen_n)) {
+    if (own_knows(own, head->n, &head->hash) ||
+        ((own->frozen & FREEZE_SEEN) != 0 && head->n <= own->seen_n)) {
         return ERR_STALE;
     }
-    if (!own->frozen) {
+    if ((own->frozen & FREEZE_SEEN) == 0) {
         node_log(
             node, 3,
             "own-head-unknown: a peer holds head %llu of this lab that this store never signed",
             (unsigned long long) head->n);
     }
-    own->frozen = true;
+    own->frozen |= FREEZE_SEEN;
     own->seen_n = head->n;
     struct txn *txn = NULL;
     enum err err = node_txn(node, &txn);

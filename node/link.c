@@ -42,18 +42,25 @@ struct link *link_find(struct node *node, uint32_t number)
 
 size_t link_room(const struct link *link)
 {
-    size_t used = link->queued + session_waiting(link->session);
+    size_t used = link->queued + (link->file ? link->out.size : session_waiting(link->session));
     size_t frame = FRAME_SIZE_MAX + 2;
     return used + frame > PEER_OUT_SIZE_MAX ? 0 : PEER_OUT_SIZE_MAX - used;
 }
 
 void link_send(struct node *node, struct link *link, const struct msg *msg)
 {
-    if (link->state == LINK_CLOSING || !session_ready(link->session)) {
+    if (link->state == LINK_CLOSING || (!link->file && !session_ready(link->session))) {
         return;
     }
     defer(buf_done) struct buf bytes = {0};
     msg_encode(msg, &bytes);
+    if (link->file) {
+        must(bytes.size <= MSG_SIZE_MAX);
+        buf_put_u8(&link->out, (uint8_t) (bytes.size >> 8));
+        buf_put_u8(&link->out, (uint8_t) bytes.size);
+        buf_put(&link->out, buf_bytes(&bytes));
+        return; /* its error is sticky: whoever takes `out` looks at it */
+    }
     enum err err = bytes.err != ERR_OK ? bytes.err : session_send(link->session, buf_bytes(&bytes));
     if (err != ERR_OK) {
         node_refuse(node, err);
@@ -86,6 +93,7 @@ void link_close(struct node *node, struct link *link, enum bye code, const char 
 static void link_free(struct link *link)
 {
     session_free(link->session);
+    buf_done(&link->out);
     free(link->offers);
     free(link);
 }

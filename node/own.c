@@ -130,7 +130,7 @@ enum err own_load(struct node *node)
         return err;
     }
     own->seen_n = seen_n;
-    own->frozen = err == ERR_OK && !own_knows(own, seen_n, &seen);
+    own->frozen = err == ERR_OK && !own_knows(own, seen_n, &seen) ? FREEZE_SEEN : 0;
     /* A batch that a crash cut off never happened. */
     err = staging_drop(txn, own->catalogue);
     return err == ERR_NOT_FOUND ? ERR_OK : err;

@@ -114,11 +114,11 @@ static void report_warnings(struct node *node, struct buf *out)
 {
     bool full = store_room(node->config.store) != ERR_OK;
     pack_cstr(out, "warnings");
-    pack_array(out, (size_t) full + node->own.frozen);
+    pack_array(out, (size_t) full + (node->own.frozen != 0));
     if (full) {
         pack_cstr(out, "disk-full");
     }
-    if (node->own.frozen) {
+    if (node->own.frozen != 0) {
         pack_cstr(out, "own-head-unknown");
     }
 }

@@ -71,6 +71,8 @@ struct stream {
 struct link {
     uint32_t number;
     enum link_state state;
+    bool file;      /* a bundle, not a connection: what is sent to it goes to `out` */
+    struct buf out; /* FILE: u16 length and message, each */
     bool dialled, close_sent;
     struct lab_id lab; /* wanted (dialled) or proven (from GREETING on) */
     char address[PEER_ADDRESS_MAX];
@@ -188,14 +190,23 @@ struct answer {
     size_t error_count;
 };
 
+/* Why nothing of the own catalogue is signed: any number of these. */
+enum freeze {
+    FREEZE_SEEN = 1,       /* others hold a head of ours that this store never signed */
+    FREEZE_FORK = 2,       /* two histories of ours are proven */
+    FREEZE_GUARD = 4,      /* the guard file knows a head that the store does not */
+    FREEZE_REPLACED = 8,   /* the root key signed a newer record than the one in use */
+    FREEZE_RECOVERING = 16 /* no record yet: `essaim recover` is pulling */
+};
+
 struct own {
     struct catalogue_name name;
     uint32_t catalogue; /* 0 until first used */
     bool held;
     struct head head;   /* the held one */
     uint64_t arrival;   /* of the held one */
-    bool frozen;        /* others hold a head of ours that this store never signed */
-    uint64_t seen_n;    /* the newest such */
+    unsigned frozen;    /* enum freeze: 0 = may sign */
+    uint64_t seen_n;    /* FREEZE_SEEN: the newest such */
     bool keep_staging;  /* until the next start: see own_undo */
     struct draft draft; /* of this turn */
     struct answer *answers;
