@@ -38,7 +38,7 @@ void fetches_reset(struct node *node)
     }
 }
 
-static struct fetch *fetch_of(struct node *node, uint32_t catalogue)
+struct fetch *fetch_of(struct node *node, uint32_t catalogue)
 {
     for (size_t i = 0; i < FETCHES_MAX; i++) {
         if (node->fetches[i].open && node->fetches[i].catalogue == catalogue) {
@@ -48,7 +48,7 @@ static struct fetch *fetch_of(struct node *node, uint32_t catalogue)
     return NULL;
 }
 
-static struct fetch *fetch_on(struct node *node, const struct link *link, uint64_t stream)
+struct fetch *fetch_on(struct node *node, const struct link *link, uint64_t stream)
 {
     for (size_t i = 0; i < FETCHES_MAX; i++) {
         struct fetch *fetch = &node->fetches[i];
@@ -61,7 +61,7 @@ static struct fetch *fetch_on(struct node *node, const struct link *link, uint64
 
 /* Gives the fetch up; what is staged stays for the next one. Its offer waits before this link is
  * asked again. */
-static void fetch_abandon(struct node *node, struct fetch *fetch)
+void fetch_abandon(struct node *node, struct fetch *fetch)
 {
     struct link *link = fetch->link;
     for (size_t i = 0; link != NULL && i < link->offer_count; i++) {
@@ -89,7 +89,7 @@ void fetch_link_down(struct node *node, struct link *link)
 }
 
 /* Entries in memory go to disk, invisible, as a part of this turn. */
-static enum err fetch_stage(struct node *node, struct fetch *fetch)
+enum err fetch_stage(struct node *node, struct fetch *fetch)
 {
     struct txn *txn = NULL;
     enum err err = node_txn(node, &txn);
@@ -190,232 +190,6 @@ uint64_t fetch_wake_ms(const struct node *node)
     return wake;
 }
 
-enum err record_accept(struct node *node, const struct lab_record *record,
-                       struct bytes signed_bytes, const struct lab_id *from)
-{
-    struct txn *txn = NULL;
-    enum err err = node_txn(node, &txn);
-    struct held_lab held;
-    if (err == ERR_OK) {
-        err = lab_get(txn, &record->lab, &held);
-    }
-    if (err == ERR_OK && held.record.generation >= record->generation) {
-        return ERR_OK;
-    }
-    if (err == ERR_NOT_FOUND) {
-        uint64_t count = 0;
-        err = lab_count(txn, &count);
-        if (err == ERR_OK && count >= LABS_MAX) {
-            node_refuse(node, ERR_QUOTA);
-            return ERR_OK;
-        }
-    }
-    if (err != ERR_OK) {
-        return err;
-    }
-    uint64_t arrival = 0;
-    return lab_put(txn, record, signed_bytes, from, &arrival);
-}
-
-enum err fetch_records(struct node *node, struct link *link, const struct msg *msg)
-{
-    size_t at = 0;
-    struct bytes item;
-    while (list_next(&msg->records, &at, &item)) {
-        struct lab_record record;
-        enum err err = lab_record_open(item, &record);
-        if (err != ERR_OK) {
-            node_refuse(node, err);
-            link_close(node, link, BYE_PROTOCOL, err_text(err));
-            return ERR_OK;
-        }
-        if (memcmp(record.lab.bytes, node->config.lab.bytes, KEY_SIZE) == 0) {
-            continue; /* the own record comes from the own key files only */
-        }
-        err = record_accept(node, &record, item, &link->lab);
-        if (err != ERR_OK) {
-            return err;
-        }
-    }
-    return ERR_OK;
-}
-
-/* The head is its lab's, by the record held. ERR_NOT_FOUND: no record of that lab or generation. */
-static enum err head_check(struct node *node, struct bytes bytes, struct head *ret_head)
-{
-    struct txn *txn = NULL;
-    enum err err = node_txn(node, &txn);
-    if (err == ERR_OK) {
-        err = head_peek(bytes, ret_head);
-    }
-    struct held_lab held;
-    if (err == ERR_OK) {
-        err = lab_get(txn, &ret_head->lab, &held);
-    }
-    if (err != ERR_OK) {
-        return err;
-    }
-    if (ret_head->generation == held.record.generation) {
-        return head_open(bytes, held.record.signing_pk, ret_head);
-    }
-    if (ret_head->generation > held.record.generation) {
-        return ERR_NOT_FOUND;
-    }
-    /* An older generation's head counts where the record names it as the last good one. */
-    for (unsigned i = 0; i < held.record.last_good_count; i++) {
-        const struct last_good *good = &held.record.last_good[i];
-        if (good->n == ret_head->n &&
-            memcmp(good->head_hash.bytes, ret_head->hash.bytes, HASH_SIZE) == 0) {
-            return ERR_OK;
-        }
-    }
-    return ERR_STALE;
-}
-
-static void name_of(const struct head *head, struct catalogue_name *ret_name)
-{
-    ret_name->network = head->network;
-    ret_name->lab = head->lab;
-    memcpy(ret_name->audience, head->audience, sizeof ret_name->audience);
-}
-
-/* Another head of ours than the ones we made: somebody signs with our key, or this data directory
- * is an old copy. */
-static enum err own_head_seen(struct node *node, const struct head *head)
-{
-    struct own *own = &node->own;
-    if (own_knows(own, head->n, &head->hash) ||
-        ((own->frozen & FREEZE_SEEN) != 0 && head->n <= own->seen_n)) {
-        return ERR_STALE;
-    }
-    if ((own->frozen & FREEZE_SEEN) == 0) {
-        node_log(
-            node, 3,
-            "own-head-unknown: a peer holds head %llu of this lab that this store never signed",
-            (unsigned long long) head->n);
-    }
-    own->frozen |= FREEZE_SEEN;
-    own->seen_n = head->n;
-    struct txn *txn = NULL;
-    enum err err = node_txn(node, &txn);
-    if (err == ERR_OK) {
-        err = own_seen_put(txn, head->n, &head->hash); /* a restart must not forget it */
-    }
-    return err == ERR_OK ? ERR_STALE : err;
-}
-
-/* ERR_OK: keep as an offer; ERR_STALE: nothing to do; other errors: refuse. */
-static enum err offer_check(struct node *node, const struct head *head, uint32_t *ret_catalogue)
-{
-    if (memcmp(head->network.bytes, node->network.bytes, HASH_SIZE) != 0 ||
-        strcmp(head->audience, "public") != 0) {
-        return ERR_REFUSED;
-    }
-    if (memcmp(head->lab.bytes, node->config.lab.bytes, KEY_SIZE) == 0) {
-        return own_head_seen(node, head);
-    }
-    if (head->count > node->config.quota_entries || head->bytes > node->config.quota_bytes) {
-        return ERR_QUOTA;
-    }
-    struct txn *txn = NULL;
-    enum err err = node_txn(node, &txn);
-    struct catalogue_name name;
-    name_of(head, &name);
-    if (err == ERR_OK) {
-        err = catalogue_open(txn, &name, ret_catalogue);
-    }
-    if (err != ERR_OK) {
-        return err;
-    }
-    struct held_head held;
-    err = catalogue_head(txn, *ret_catalogue, &held);
-    if (err == ERR_NOT_FOUND) {
-        return ERR_OK;
-    }
-    if (err != ERR_OK) {
-        return err;
-    }
-    if (head_compare(head, &held.head) > 0) {
-        return ERR_OK;
-    }
-    bool twin =
-        head->n == held.head.n && memcmp(head->hash.bytes, held.head.hash.bytes, HASH_SIZE) != 0;
-    return twin ? ERR_FORK : ERR_STALE;
-}
-
-static enum err offer_add(struct node *node, struct link *link, uint64_t arrival,
-                          const struct head *head, uint32_t catalogue)
-{
-    for (size_t i = 0; i < link->offer_count; i++) {
-        struct offer *old = &link->offers[i];
-        if (old->catalogue == catalogue && !old->done && !old->fetching) {
-            old->done = true; /* the newer one stands for it */
-        }
-    }
-    enum err err = node_grow((void **) &link->offers, link->offer_count, &link->offer_cap,
-                             sizeof *link->offers);
-    if (err != ERR_OK) {
-        return err;
-    }
-    link->offers[link->offer_count++] =
-        (struct offer){.arrival = arrival, .catalogue = catalogue, .head = *head};
-    struct fetch *fetch = fetch_of(node, catalogue);
-    if (fetch != NULL && fetch->link == link && !fetch->complete) {
-        /* Its lab publishes on: what it signs now may come in this delta, too. */
-        fetch->target_count += head->count;
-        fetch->target_bytes += head->bytes;
-    }
-    return ERR_OK;
-}
-
-static bool ours(enum err err)
-{
-    return err == ERR_IO || err == ERR_NOMEM || err == ERR_CORRUPT || err == ERR_FULL;
-}
-
-enum err fetch_heads(struct node *node, struct link *link, const struct msg *msg)
-{
-    size_t at = 0;
-    uint64_t arrival = 0;
-    uint64_t last = link->upto;
-    struct bytes item;
-    while (list_next_head(&msg->heads.heads, &at, &arrival, &item)) {
-        if (arrival <= last || arrival > msg->heads.upto || link->offer_count >= OFFERS_MAX) {
-            node_refuse(node, ERR_MALFORMED);
-            link_close(node, link, BYE_PROTOCOL, "arrivals out of order");
-            return ERR_OK;
-        }
-        last = arrival;
-        struct head head;
-        uint32_t catalogue = 0;
-        enum err err = head_check(node, item, &head);
-        if (err == ERR_CANONICAL || err == ERR_INVALID || err == ERR_SIZE || err == ERR_SIGNATURE) {
-            node_refuse(node, err);
-            link_close(node, link, BYE_PROTOCOL, err_text(err));
-            return ERR_OK;
-        }
-        if (err == ERR_OK) {
-            err = offer_check(node, &head, &catalogue);
-        }
-        if (ours(err)) {
-            return err;
-        }
-        if (err == ERR_OK) {
-            err = offer_add(node, link, arrival, &head, catalogue);
-            if (err != ERR_OK) {
-                return err;
-            }
-        } else if (err != ERR_STALE) {
-            node_refuse(node, err);
-        }
-    }
-    if (msg->heads.upto > link->upto) {
-        link->upto = msg->heads.upto;
-    }
-    cursor_update(node, link, true);
-    return ERR_OK;
-}
-
 /* ---- asking ---- */
 
 /* Goes on where an earlier fetch of the same delta stopped, if it staged something. */
@@ -476,7 +250,7 @@ static enum err fetch_begin(struct node *node, struct link *link, struct offer *
         .target_bytes = offer->head.bytes,
         .progress_ms = node->now_ms,
     };
-    name_of(&offer->head, &fetch->name);
+    head_name(&offer->head, &fetch->name);
     if (err == ERR_OK) {
         fetch->m = offer->anew ? 0 : held.head.n;
         fetch->anew = offer->anew;
@@ -681,7 +455,7 @@ static enum err fetch_again(struct node *node, struct fetch *fetch, bool anew)
 
 /* A delta that does not add up is not always its sender's fault: a part may be another's, or hints
  * of what was withdrawn may be forgotten by now. */
-static enum err fetch_wrong(struct node *node, struct fetch *fetch, enum err why)
+enum err fetch_wrong(struct node *node, struct fetch *fetch, enum err why)
 {
     bool sum = why == ERR_ROOT || why == ERR_STALE || why == ERR_QUOTA;
     if (fetch->link != NULL && fetch->resumed && sum) {
@@ -696,7 +470,7 @@ static enum err fetch_wrong(struct node *node, struct fetch *fetch, enum err why
 }
 
 /* The disk is too full to take more: wait, and go on later where this stopped. */
-static bool fetch_no_room(struct node *node, struct fetch *fetch)
+bool fetch_no_room(struct node *node, struct fetch *fetch)
 {
     if (store_room(node->config.store) == ERR_OK) {
         return false;
@@ -725,284 +499,4 @@ enum err fetch_delta(struct node *node, struct link *link, const struct msg *msg
         return ERR_OK;
     }
     return fetch_stage(node, fetch);
-}
-
-/* ---- the end ---- */
-
-/* The chain from the held head to the new one, doc/protocol.md §4.5. */
-static enum err opening_check(const struct fetch *fetch)
-{
-    const struct head *head = &fetch->head;
-    uint64_t from = fetch->m == 0 ? 1 : fetch->m;
-    uint64_t count = fetch->opening.size / HASH_SIZE;
-    if (head->n < from || head->n - from != count || (fetch->anew && head->n <= fetch->base_n)) {
-        return ERR_UNLINKED;
-    }
-    struct hash history = fetch->m == 0 ? (struct hash){{0}} : fetch->base_history;
-    for (uint64_t i = 0; i < count; i++) {
-        struct hash item;
-        memcpy(item.bytes, fetch->opening.data + i * HASH_SIZE, HASH_SIZE);
-        if (from + i == fetch->base_n &&
-            memcmp(item.bytes, fetch->base_hash.bytes, HASH_SIZE) != 0) {
-            return ERR_UNLINKED;
-        }
-        history = history_next(&history, &item);
-    }
-    return memcmp(history.bytes, head->history.bytes, HASH_SIZE) == 0 ? ERR_OK : ERR_UNLINKED;
-}
-
-static enum err end_check(struct node *node, struct fetch *fetch, struct bytes signed_head)
-{
-    enum err err = head_check(node, signed_head, &fetch->head);
-    if (err != ERR_OK) {
-        return err;
-    }
-    struct catalogue_name name = {0};
-    name_of(&fetch->head, &name);
-    if (memcmp(name.network.bytes, fetch->name.network.bytes, HASH_SIZE) != 0 ||
-        memcmp(name.lab.bytes, fetch->name.lab.bytes, KEY_SIZE) != 0 ||
-        strcmp(name.audience, fetch->name.audience) != 0) {
-        return ERR_INVALID;
-    }
-    if (fetch->head.n < fetch->target_n || fetch->last_rev > fetch->head.n) {
-        return ERR_STALE;
-    }
-    if (fetch->head.count > node->config.quota_entries ||
-        fetch->head.bytes > node->config.quota_bytes) {
-        return ERR_QUOTA;
-    }
-    buf_clear(&fetch->signed_head);
-    buf_put(&fetch->signed_head, signed_head);
-    return fetch->signed_head.err != ERR_OK ? fetch->signed_head.err : opening_check(fetch);
-}
-
-static bool plan_fits(const struct plan *plan, const struct head *head)
-{
-    return plan->count == head->count && plan->bytes == head->bytes &&
-           memcmp(plan->root.bytes, head->root.bytes, HASH_SIZE) == 0;
-}
-
-static int slug_order(const void *key, const void *item)
-{
-    const struct slug_hash *slug_hash = key;
-    const struct change *change = item;
-    return memcmp(slug_hash->bytes, change->slug_hash.bytes, SLUG_HASH_SIZE);
-}
-
-/* Asked anew: what is held and did not come is withdrawn. */
-static enum err fetch_rest(struct fetch *fetch, struct txn *txn)
-{
-    struct entry_cursor *cursor = NULL;
-    size_t count = fetch->changes.count;
-    enum err err = entry_cursor_open(txn, fetch->catalogue, 0, NULL, &cursor);
-    while (err == ERR_OK) {
-        struct bytes entry;
-        uint64_t rev = 0;
-        struct change gone = {.order = UINT32_MAX};
-        err = entry_cursor_next(cursor, &entry, &rev, &gone.slug_hash);
-        if (err != ERR_OK && err != ERR_CORRUPT) {
-            break;
-        }
-        bool came = count > 0 && bsearch(&gone.slug_hash, fetch->changes.items, count,
-                                         sizeof(struct change), slug_order) != NULL;
-        err = came ? ERR_OK : change_add(&fetch->changes, &gone);
-    }
-    entry_cursor_close(cursor);
-    return err == ERR_NOT_FOUND ? change_settle(&fetch->changes, NULL) : err;
-}
-
-/* The changes as the plan wants them. */
-static enum err fetch_settle(struct fetch *fetch, struct txn *txn, struct buf *dropped)
-{
-    enum err err = change_settle(&fetch->changes, dropped);
-    return err == ERR_OK && fetch->anew ? fetch_rest(fetch, txn) : err;
-}
-
-static enum err fetch_apply(struct node *node, struct fetch *fetch, struct txn *txn,
-                            const struct plan *plan, struct lab_id from, uint64_t *ret_arrival)
-{
-    uint64_t first = fetch->base_n == 0 ? 1 : fetch->base_n;
-    size_t known = fetch->anew ? (size_t) (first - 1) * HASH_SIZE : 0;
-    struct bytes opening = buf_bytes(&fetch->opening);
-    if (known > 0) {
-        opening = bytes_of(opening.data + known, opening.size - known);
-    }
-    struct apply apply = {
-        .id = fetch->catalogue,
-        .list = &fetch->changes,
-        .plan = plan,
-        .head = &fetch->head,
-        .signed_head = buf_bytes(&fetch->signed_head),
-        .opening = opening,
-        .opening_from = first,
-        .from = from,
-        .now_s = (uint64_t) node->wall_s,
-    };
-    return catalogue_apply(txn, &apply, ret_arrival);
-}
-
-/* What every link offered and is held now is done. */
-static enum err offers_close(struct node *node, uint32_t catalogue, const struct head *head)
-{
-    for (size_t i = 0; i < node->link_count; i++) {
-        struct link *link = node->links[i];
-        bool any = false;
-        for (size_t k = 0; k < link->offer_count; k++) {
-            struct offer *offer = &link->offers[k];
-            if (offer->catalogue == catalogue && !offer->done) {
-                offer->done = head_compare(&offer->head, head) <= 0;
-                offer->fetching = false;
-                any = true;
-            }
-        }
-        if (any) {
-            cursor_update(node, link, true);
-            if (link->cursor_due_ms != 0) {
-                link->cursor_due_ms = node->now_ms; /* somebody may be waiting for this ACK */
-            }
-        }
-    }
-    return ERR_OK;
-}
-
-/* A delta that stayed in memory: planned, checked, and only then written, all in this turn. */
-static enum err fetch_finish_small(struct node *node, struct fetch *fetch)
-{
-    struct txn *txn = NULL;
-    enum err err = node_txn(node, &txn);
-    size_t count = fetch->changes.count;
-    size_t *offsets = calloc(count + 1, sizeof *offsets);
-    struct plan *plan = malloc(sizeof *plan);
-    if (offsets == NULL || plan == NULL) {
-        err = ERR_NOMEM;
-    }
-    for (size_t i = 0; err == ERR_OK && i < count; i++) {
-        offsets[i + 1] = offsets[i] + fetch->changes.items[i].size;
-    }
-    if (err == ERR_OK) {
-        err = fetch_settle(fetch, txn, NULL);
-    }
-    if (err == ERR_OK) {
-        err = catalogue_plan(txn, fetch->catalogue, &fetch->changes, plan);
-    }
-    if (err == ERR_OK && !plan_fits(plan, &fetch->head)) {
-        err = ERR_ROOT;
-    }
-    for (size_t i = 0; err == ERR_OK && i < fetch->changes.count; i++) {
-        struct change *change = &fetch->changes.items[i];
-        if (change->size > 0) {
-            struct bytes body =
-                bytes_of(fetch->pending.data + offsets[change->order], change->size);
-            err = body_append(txn, fetch->catalogue, body, &change->seq);
-        }
-    }
-    uint64_t arrival = 0;
-    if (err == ERR_OK) {
-        err = fetch_apply(node, fetch, txn, plan, fetch->link->lab, &arrival);
-    }
-    free(offsets);
-    free(plan);
-    return err;
-}
-
-static enum err fetch_applied(struct node *node, struct fetch *fetch)
-{
-    uint32_t catalogue = fetch->catalogue;
-    struct head head = fetch->head;
-    enum err err = node_changed(node, catalogue, fetch->base_n);
-    if (fetch->link != NULL) {
-        fetch->link->stall_delay_ms = 0;
-    }
-    fetch_done(fetch);
-    return err != ERR_OK ? err : offers_close(node, catalogue, &head);
-}
-
-enum err fetch_end(struct node *node, struct link *link, const struct msg *msg)
-{
-    struct fetch *fetch = fetch_on(node, link, msg->delta_end.stream);
-    if (fetch == NULL) {
-        return ERR_OK;
-    }
-    if (msg->delta_end.head.size == 0) {
-        fetch_abandon(node, fetch);
-        return ERR_OK;
-    }
-    enum err err = end_check(node, fetch, msg->delta_end.head);
-    if (ours(err)) {
-        return err;
-    }
-    if (err != ERR_OK) {
-        return fetch_wrong(node, fetch, err);
-    }
-    fetch->progress_ms = link->delta_ms = node->now_ms;
-    if (fetch_no_room(node, fetch)) {
-        return ERR_OK;
-    }
-    if (fetch->has_staging || fetch->changes.count > JOB_CHANGES_MIN) {
-        fetch->complete = true;
-        return fetch_stage(node, fetch);
-    }
-    err = fetch_finish_small(node, fetch);
-    if (err == ERR_ROOT) {
-        return fetch_wrong(node, fetch, err);
-    }
-    return err != ERR_OK ? err : fetch_applied(node, fetch);
-}
-
-/* ---- the job: off the loop, its own transaction ---- */
-
-static enum err job_apply(struct node *node, struct fetch *fetch, struct txn *txn,
-                          struct plan *plan, uint64_t *ret_arrival)
-{
-    defer(buf_done) struct buf dropped = {0};
-    enum err err = fetch_settle(fetch, txn, &dropped);
-    if (err == ERR_OK) {
-        err = catalogue_plan(txn, fetch->catalogue, &fetch->changes, plan);
-    }
-    if (err == ERR_OK && !plan_fits(plan, &fetch->head)) {
-        err = ERR_ROOT;
-    }
-    if (err == ERR_OK) {
-        struct lab_id from = fetch->link != NULL ? fetch->link->lab : (struct lab_id){{0}};
-        err = fetch_apply(node, fetch, txn, plan, from, ret_arrival);
-    }
-    for (size_t at = 0; err == ERR_OK && at < dropped.size; at += 8) {
-        uint64_t seq = be64_get(dropped.data + at);
-        err = seq == 0 ? ERR_OK : body_drop(txn, seq);
-    }
-    /* A delta of hints alone staged nothing. */
-    return err != ERR_OK || !fetch->has_staging ? err : staging_close(txn, fetch->catalogue);
-}
-
-enum err fetch_job(struct node *node, struct fetch *fetch, uint64_t *ret_arrival)
-{
-    struct plan *plan = malloc(sizeof *plan);
-    if (plan == NULL) {
-        return ERR_NOMEM;
-    }
-    struct txn *txn = NULL;
-    enum err err = txn_begin_write(node->config.store, &txn);
-    if (err == ERR_OK) {
-        err = job_apply(node, fetch, txn, plan, ret_arrival);
-        if (err == ERR_OK) {
-            err = txn_commit(txn);
-        } else {
-            txn_end(txn);
-        }
-    }
-    free(plan);
-    return err;
-}
-
-enum err fetch_job_done(struct node *node, struct fetch *fetch, enum err err)
-{
-    if (err == ERR_ROOT) {
-        return fetch_wrong(node, fetch, err);
-    }
-    if (err == ERR_FULL) {
-        node_log(node, 3, "disk-full: a catalogue could not be applied");
-        fetch_abandon(node, fetch);
-        return ERR_OK;
-    }
-    return err != ERR_OK ? err : fetch_applied(node, fetch);
 }

@@ -322,23 +322,47 @@ void cursors_committed(struct node *node);
 /* `said`: by an announcement, which wants an ACK; else it may wait for the next commit. */
 void cursor_update(struct node *node, struct link *link, bool said);
 
-/* fetch.c */
+/* offer.c */
 MUST_USE enum err fetch_heads(struct node *node, struct link *link, const struct msg *msg);
 MUST_USE enum err fetch_records(struct node *node, struct link *link, const struct msg *msg);
+MUST_USE enum err record_accept(struct node *node, const struct lab_record *record,
+                                struct bytes signed_bytes, const struct lab_id *from);
+/* The head is its lab's, by the record held. ERR_NOT_FOUND: no record of that lab or generation;
+ * ERR_STALE: of a generation that is over. */
+MUST_USE enum err head_check(struct node *node, struct bytes bytes, struct head *ret_head);
+void head_name(const struct head *head, struct catalogue_name *ret_name);
+/* What every link offered and is held now is done. */
+MUST_USE enum err offers_close(struct node *node, uint32_t catalogue, const struct head *head);
+/* Ours, not the other side's: the turn cannot go on. */
+bool err_ours(enum err err);
+
+/* fetch.c */
 MUST_USE enum err fetch_delta(struct node *node, struct link *link, const struct msg *msg);
-MUST_USE enum err fetch_end(struct node *node, struct link *link, const struct msg *msg);
 MUST_USE enum err fetch_schedule(struct node *node);
 void fetch_link_down(struct node *node, struct link *link);
 /* The same, for a link that was lost and did no wrong: what came is kept on disk. */
 MUST_USE enum err fetch_link_lost(struct node *node, struct link *link);
 MUST_USE enum err fetch_tick(struct node *node);
 uint64_t fetch_wake_ms(const struct node *node);
-MUST_USE enum err fetch_job(struct node *node, struct fetch *fetch, uint64_t *ret_arrival);
-MUST_USE enum err fetch_job_done(struct node *node, struct fetch *fetch, enum err err);
+struct fetch *fetch_of(struct node *node, uint32_t catalogue); /* NULL */
+/* The one that link serves on that stream; NULL: given up meanwhile. */
+struct fetch *fetch_on(struct node *node, const struct link *link, uint64_t stream);
+/* Gives it up; what is staged stays for the next one. Its offer waits before this link is asked
+ * again. */
+void fetch_abandon(struct node *node, struct fetch *fetch);
+/* Entries in memory go to disk, invisible, as a part of this turn. */
+MUST_USE enum err fetch_stage(struct node *node, struct fetch *fetch);
+/* It does not add up, for that reason: asked again in another way, or its link convicted. */
+MUST_USE enum err fetch_wrong(struct node *node, struct fetch *fetch, enum err why);
+/* The disk is too full to take more: given up for now. */
+bool fetch_no_room(struct node *node, struct fetch *fetch);
 void fetch_done(struct fetch *fetch);
 void fetches_reset(struct node *node);
-MUST_USE enum err record_accept(struct node *node, const struct lab_record *record,
-                                struct bytes signed_bytes, const struct lab_id *from);
+
+/* apply.c */
+MUST_USE enum err fetch_end(struct node *node, struct link *link, const struct msg *msg);
+MUST_USE enum err fetch_job(struct node *node, struct fetch *fetch, uint64_t *ret_arrival);
+MUST_USE enum err fetch_job_done(struct node *node, struct fetch *fetch, enum err err);
 
 /* serve.c */
 MUST_USE enum err serve_want(struct node *node, struct link *link, const struct msg *msg);
