@@ -116,38 +116,61 @@ class Full(lab.Case):
         print(f"# seed {seed}", flush=True)
         dice = random.Random(seed)
         a = self.on_disk()
-        said, refused, points = {}, 0, 200 if tap.LONG else 25
+        said, refused, kept, points = {}, 0, 0, 200 if tap.LONG else 25
         a.publish([resource(f"fond-{k}", filler="x" * 700) for k in range(3000)])
         for point in range(points):
             until(lambda: "disk-full" not in a.rpc("status")["warnings"], [])
             a.publish([resource("place", f"{point}")])  # there is room: so it believes a while
             said["place"] = f"{point}"
             self.disk.leave(dice.choice((0, 4096, dice.randrange(1 << 20), dice.randrange(8 << 20))))
-            for k in range(40):
-                entries = [resource(f"f-{point}-{k}-{i}", f"{dice.random()}", filler="y" * 900)
-                           for i in range(dice.choice((1, 1, 20, 2500)))]
-                try:
-                    result = a.publish(entries)
-                    self.assertEqual(set(result["statuses"]), {0})
-                    said.update((slug, body["summary"]["fr"]) for slug, _, body in entries)
-                except lab.RpcError as error:
-                    self.assertEqual(error.code, "E-FULL")
-                    refused += 1
-                    break
+            refused += self.published_until_refused(a, said, point, dice)
             self.assertTrue(a.alive(), a.log_tail())
+            self.check(a, said)
+            ours = [slug for slug in said if slug.startswith("f-")]
+            size = dice.choice((1, 20, 2500))
+            if len(ours) > 20000:
+                size = len(ours)
+            gone = self.withdrawn(a, said, ours[:size])
+            kept += not gone
             self.check(a, said)
             if point % 5 == 0:
                 a.kill()
                 self.disk.empty()
                 a.start()
                 self.check(a, said)
-            if len(said) > 20000:
-                a.withdraw(*[slug for slug in said if slug.startswith("f-")])
-                said = {slug: text for slug, text in said.items() if not slug.startswith("f-")}
             self.disk.empty()
+            if size > 20000 and not gone:
+                self.assertTrue(self.withdrawn(a, said, ours), "there is room again")
         self.clean(a)
-        print(f"# {points} fill points, {refused} refusals, {len(said)} entries kept", flush=True)
+        print(f"# {points} fill points, {refused} refusals, {kept} withdrawals refused, "
+              f"{len(said)} entries kept", flush=True)
         self.assertGreater(refused, points // 2)
+
+    def published_until_refused(self, a, said, point, dice):
+        """Publishes and notes what was acknowledged, till the disk is full. True: it was refused."""
+        for k in range(40):
+            entries = [resource(f"f-{point}-{k}-{i}", f"{dice.random()}", filler="y" * 900)
+                       for i in range(dice.choice((1, 1, 20, 2500)))]
+            try:
+                result = a.publish(entries)
+            except lab.RpcError as error:
+                self.assertEqual(error.code, "E-FULL")
+                return True
+            self.assertEqual(set(result["statuses"]), {0})
+            said.update((slug, body["summary"]["fr"]) for slug, _, body in entries)
+        return False
+
+    def withdrawn(self, a, said, slugs):
+        """Withdraws all of them, which takes room too: False when it was refused, and then whole."""
+        try:
+            result = a.withdraw(*slugs)
+        except lab.RpcError as error:
+            self.assertEqual(error.code, "E-FULL")
+            return False
+        self.assertLessEqual(set(result["statuses"]), {0})
+        for slug in slugs:
+            del said[slug]
+        return True
 
     def test_a_batch_begun_by_another_client_is_whole_or_refused_after_a_refusal(self):
         a = self.on_disk()
