@@ -79,7 +79,7 @@ static const char *const words[] = {
     N_("the table of heads is damaged"),
     N_("a table is out of order or cannot be searched"),
     N_("an arrival is missing or damaged"),
-    N_("there are not as many arrivals as heads and records"),
+    N_("there are not as many arrivals as heads, records and forks"),
 };
 
 /* Warnings of `status` are tokens. */

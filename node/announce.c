@@ -74,7 +74,10 @@ static enum err announce_one(struct node *node, struct link *link, struct txn *t
 {
     bool skip = link->skip_own && arrival->number >= link->skip_from &&
                 same_lab(&arrival->from, &link->lab);
-    if (!arrival->is_head) {
+    if (arrival->kind == ARRIVAL_FORK) {
+        return ERR_OK;
+    }
+    if (arrival->kind == ARRIVAL_RECORD) {
         /* The HELLOs carry both labs' own records. */
         skip = skip || same_lab(&arrival->lab, &link->lab) ||
                same_lab(&arrival->lab, &node->config.lab);

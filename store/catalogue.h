@@ -15,6 +15,8 @@
 #include "proto/root.h"
 #include "store/store.h"
 
+struct opening;
+
 struct catalogue_name {
     struct hash network;
     struct lab_id lab;
@@ -122,6 +124,14 @@ struct plan {
  * ignored. Reads only the touched buckets' rows. */
 MUST_USE enum err catalogue_plan(struct txn *txn, uint32_t id, const struct change_list *list,
                                  struct plan *ret_plan);
+/* What a catalogue will be that holds the settled list's entries and nothing else (its withdrawals
+ * count nothing): a branch by itself. ERR_NOMEM. */
+MUST_USE enum err change_plan(const struct change_list *list, struct plan *ret_plan);
+/* The pairs of one bucket (PAIR_SIZE each, ascending) as they will be with the settled list applied
+ * (NULL or empty: as they are), appended to `pairs`. ERR_CORRUPT when what is held does not make
+ * its stored digest. */
+MUST_USE enum err catalogue_pairs(struct txn *txn, uint32_t id, const struct change_list *list,
+                                  unsigned bucket, struct buf *pairs);
 
 struct apply {
     uint32_t id;
@@ -132,6 +142,13 @@ struct apply {
     struct bytes
         opening; /* head hashes of the heads from opening_from up to head->n - 1, HASH_SIZE each */
     uint64_t opening_from;
+    /* Whose sides are remembered; NULL: there are none. */
+    const struct opening *chain;
+    /* The chain is put in place of the held one, of which it need not be a continuation, and may be
+     * shorter: a newer generation, or a merge head that has ours on its side. The opening is whole
+     * then (opening_from = 1), and rows of the held chain that differ are replaced, those behind
+     * the head forgotten with its hints. Only what differs is written. */
+    bool replace;
     struct bytes
         hints; /* further slug hashes to remember as withdrawn (those not among the list) */
     struct lab_id from; /* the peer it came from; own changes: the own lab */

@@ -3,8 +3,10 @@
  * store/ledger.c: lab records, arrivals and peers.
  *
  * Every change of the store has an arrival number, one higher than any before. What changes again
- * moves to a new number, so there is one row for each lab and each catalogue, and the last row is
- * always the newest: the next number is the last one plus one. Malformed rows are ERR_CORRUPT.
+ * moves to a new number, so there is one row for each lab, each catalogue and each fork, and the
+ * last row is the newest: the next number is the last one plus one. Where a row goes without a new
+ * one, `meta` keeps the number that was the last ("arrivals"), so that no peer's cursor ever stands
+ * beyond what comes. Malformed rows are ERR_CORRUPT.
  */
 #include "store/ledger.h"
 
@@ -122,8 +124,8 @@ static enum err arrival_decode(struct row row, struct arrival *ret_arrival)
     if (value[0] == 'L' && row.value.size == LAB_ARRIVAL_SIZE) {
         memcpy(arrival.lab.bytes, value + 1, KEY_SIZE);
         memcpy(arrival.from.bytes, value + 1 + KEY_SIZE, KEY_SIZE);
-    } else if (value[0] == 'H' && row.value.size == HEAD_ARRIVAL_SIZE) {
-        arrival.is_head = true;
+    } else if ((value[0] == 'H' || value[0] == 'F') && row.value.size == HEAD_ARRIVAL_SIZE) {
+        arrival.kind = value[0] == 'H' ? ARRIVAL_HEAD : ARRIVAL_FORK;
         arrival.catalogue = be32_get(value + 1);
         memcpy(arrival.from.bytes, value + 5, KEY_SIZE);
     } else {
@@ -149,7 +151,8 @@ enum err arrival_next(struct txn *txn, uint64_t after, struct arrival *ret_arriv
     return err == ERR_OK ? arrival_decode(row, ret_arrival) : err;
 }
 
-enum err arrival_last(struct txn *txn, uint64_t *ret_number)
+/* The number of the last row; 0 when there is none. */
+static enum err arrival_last_row(struct txn *txn, uint64_t *ret_number)
 {
     struct row row;
     defer(cursor_close) struct cursor arrivals = {0};
@@ -169,6 +172,44 @@ enum err arrival_last(struct txn *txn, uint64_t *ret_number)
     return err;
 }
 
+enum err arrival_last(struct txn *txn, uint64_t *ret_number)
+{
+    uint64_t last = 0;
+    struct bytes dropped;
+    enum err err = arrival_last_row(txn, &last);
+    if (err != ERR_OK) {
+        return err;
+    }
+    err = txn_get(txn, TABLE_META, bytes_of_str("arrivals"), &dropped);
+    if (err == ERR_OK && dropped.size != NUMBER_SIZE) {
+        return ERR_CORRUPT;
+    }
+    if (err == ERR_OK && be64_get(dropped.data) > last) {
+        last = be64_get(dropped.data);
+    }
+    if (err == ERR_OK || err == ERR_NOT_FOUND) {
+        *ret_number = last;
+        err = ERR_OK;
+    }
+    return err;
+}
+
+enum err arrival_drop(struct txn *txn, uint64_t number)
+{
+    uint64_t last = 0;
+    uint8_t key[NUMBER_SIZE];
+    enum err err = arrival_last(txn, &last);
+    if (err == ERR_OK && last == number) {
+        be64_put(key, number);
+        err = txn_put(txn, TABLE_META, bytes_of_str("arrivals"), BYTES_OF_ARRAY(key));
+    }
+    if (err == ERR_OK) {
+        be64_put(key, number);
+        err = txn_del(txn, TABLE_ARRIVALS, BYTES_OF_ARRAY(key));
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 enum err arrival_add(struct txn *txn, uint64_t old, const struct arrival *what,
                      uint64_t *ret_number)
 {
@@ -182,9 +223,9 @@ enum err arrival_add(struct txn *txn, uint64_t old, const struct arrival *what,
         return err;
     }
     uint8_t key[NUMBER_SIZE], value[LAB_ARRIVAL_SIZE];
-    size_t size = what->is_head ? HEAD_ARRIVAL_SIZE : LAB_ARRIVAL_SIZE;
-    if (what->is_head) {
-        value[0] = 'H';
+    size_t size = what->kind == ARRIVAL_RECORD ? LAB_ARRIVAL_SIZE : HEAD_ARRIVAL_SIZE;
+    if (what->kind != ARRIVAL_RECORD) {
+        value[0] = what->kind == ARRIVAL_HEAD ? 'H' : 'F';
         be32_put(value + 1, what->catalogue);
         memcpy(value + 5, what->from.bytes, KEY_SIZE);
     } else {

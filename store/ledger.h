@@ -25,19 +25,23 @@ MUST_USE enum err lab_next(struct txn *txn, bool first, struct lab_id *lab,
 MUST_USE enum err lab_count(struct txn *txn, uint64_t *ret_count);
 
 /* ---- arrivals ---- */
+enum arrival_kind { ARRIVAL_RECORD, ARRIVAL_HEAD, ARRIVAL_FORK };
 struct arrival {
     uint64_t number;
-    bool is_head;       /* else a lab record */
+    enum arrival_kind kind;
     struct lab_id lab;  /* record: whose */
-    uint32_t catalogue; /* head: which */
+    uint32_t catalogue; /* head, fork: which */
     struct lab_id from; /* the peer that gave it to us; own changes: the own lab */
 };
 /* The first arrival with a number > after. ERR_NOT_FOUND. */
 MUST_USE enum err arrival_next(struct txn *txn, uint64_t after, struct arrival *ret_arrival);
-MUST_USE enum err arrival_last(struct txn *txn, uint64_t *ret_number); /* 0 when there is none */
-/* For lab_put and catalogue_apply: drops row `old` (0 = none), adds the next one. */
+/* The highest number ever given; 0 when there is none. */
+MUST_USE enum err arrival_last(struct txn *txn, uint64_t *ret_number);
+/* For lab_put, catalogue_apply and fork_put: drops row `old` (0 = none), adds the next one. */
 MUST_USE enum err arrival_add(struct txn *txn, uint64_t old, const struct arrival *what,
                               uint64_t *ret_number);
+/* For fork_drop: the row goes, its number is never given again. What is not there is ignored. */
+MUST_USE enum err arrival_drop(struct txn *txn, uint64_t number);
 
 /* ---- peers ---- */
 #define PEER_ADDRESS_MAX 280

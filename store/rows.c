@@ -33,6 +33,14 @@ struct bytes rows_n(uint8_t into[N_KEY_SIZE], uint32_t id, uint64_t n)
     return bytes_of(into, N_KEY_SIZE);
 }
 
+struct bytes rows_side(uint8_t into[SIDE_KEY_SIZE], uint32_t id, uint64_t merge, uint64_t n)
+{
+    be32_put(into, id);
+    be64_put(into + 4, merge);
+    be64_put(into + 12, n);
+    return bytes_of(into, SIDE_KEY_SIZE);
+}
+
 struct bytes rows_slug(uint8_t into[SLUG_KEY_SIZE], uint32_t id, const struct slug_hash *slug_hash)
 {
     be32_put(into, id);

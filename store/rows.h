@@ -13,6 +13,7 @@
 #define ID_KEY_SIZE 4
 #define SEQ_KEY_SIZE 8
 #define N_KEY_SIZE (4 + 8)
+#define SIDE_KEY_SIZE (4 + 8 + 8)
 #define SLUG_KEY_SIZE (4 + SLUG_HASH_SIZE)
 #define REV_KEY_SIZE (4 + 8 + SLUG_HASH_SIZE) /* of revs and of gone */
 #define SLUG_VALUE_SIZE (8 + 8 + 4 + HASH_SIZE)
@@ -22,6 +23,7 @@
 struct bytes rows_id(uint8_t into[ID_KEY_SIZE], uint32_t id);
 struct bytes rows_seq(uint8_t into[SEQ_KEY_SIZE], uint64_t seq);
 struct bytes rows_n(uint8_t into[N_KEY_SIZE], uint32_t id, uint64_t n);
+struct bytes rows_side(uint8_t into[SIDE_KEY_SIZE], uint32_t id, uint64_t merge, uint64_t n);
 struct bytes rows_slug(uint8_t into[SLUG_KEY_SIZE], uint32_t id, const struct slug_hash *slug_hash);
 struct bytes rows_rev(uint8_t into[REV_KEY_SIZE], uint32_t id, uint64_t rev,
                       const struct slug_hash *slug_hash);

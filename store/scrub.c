@@ -613,7 +613,7 @@ static enum err arrival_check(struct scrub *scrub, uint64_t number, const struct
     if (err != ERR_OK && err != ERR_NOT_FOUND && err != ERR_CORRUPT) {
         return err;
     }
-    if (err != ERR_OK || found.number != number || found.is_head != wanted->is_head ||
+    if (err != ERR_OK || found.number != number || found.kind != wanted->kind ||
         found.catalogue != wanted->catalogue ||
         memcmp(found.lab.bytes, wanted->lab.bytes, KEY_SIZE) != 0) {
         problem(scrub, wanted->catalogue, NULL, "an arrival is missing or damaged");
@@ -642,7 +642,7 @@ static enum err catalogue_check(struct scrub *scrub)
         err = ERR_OK;
     }
     if (err == ERR_OK) {
-        struct arrival arrival = {.is_head = true, .catalogue = scrub->id};
+        struct arrival arrival = {.kind = ARRIVAL_HEAD, .catalogue = scrub->id};
         err = arrival_check(scrub, scrub->held.arrival, &arrival);
     }
     if (err == ERR_OK) {
@@ -707,8 +707,10 @@ static enum err tables_check(struct scrub *scrub)
                   {TABLE_GONE, GONE_KEY_SIZE},
                   {TABLE_RETIRED, SLUG_KEY_SIZE},
                   {TABLE_ARRIVALS, SEQ_KEY_SIZE},
-                  {TABLE_TRASH, SEQ_KEY_SIZE}};
-    uint64_t heads = 0, labs = 0, arrivals = 0;
+                  {TABLE_TRASH, SEQ_KEY_SIZE},
+                  {TABLE_SIDES, SIDE_KEY_SIZE},
+                  {TABLE_FORKS, ID_KEY_SIZE}};
+    uint64_t heads = 0, labs = 0, forks = 0, arrivals = 0;
     enum err err = ERR_OK;
     for (size_t i = 0; i < sizeof tables / sizeof tables[0] && err == ERR_OK; i++) {
         err = table_check(scrub, tables[i].table, tables[i].key_size);
@@ -720,10 +722,13 @@ static enum err tables_check(struct scrub *scrub)
         err = txn_rows(scrub->txn, TABLE_LABS, &labs);
     }
     if (err == ERR_OK) {
+        err = txn_rows(scrub->txn, TABLE_FORKS, &forks);
+    }
+    if (err == ERR_OK) {
         err = txn_rows(scrub->txn, TABLE_ARRIVALS, &arrivals);
     }
-    if (err == ERR_OK && arrivals != heads + labs) {
-        problem(scrub, 0, NULL, "there are not as many arrivals as heads and records");
+    if (err == ERR_OK && arrivals != heads + labs + forks) {
+        problem(scrub, 0, NULL, "there are not as many arrivals as heads, records and forks");
     }
     return err;
 }

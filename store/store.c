@@ -4,8 +4,9 @@
  *
  * Happy path: make the directory and its two files with modes that no umask changes, open the
  * environment with MDB_NOTLS and nothing else, make sure that the file reaches to its last page
- * (reading behind the end would be SIGBUS), open the tables, read `meta`. A store of another
- * schema is refused before anything is written to it.
+ * (reading behind the end would be SIGBUS), open the tables, read `meta`. A store of an older
+ * schema is brought to this one in the same transaction; one of a newer schema is refused before
+ * anything is written to it.
  */
 #include "store/store.h"
 
@@ -195,6 +196,13 @@ static enum err table_open(struct txn *txn, enum table table, unsigned flags)
     return txn_err(mdb_dbi_open(txn->mdb, table_names[table], flags, &txn->store->tables[table]));
 }
 
+static enum err schema_put(struct txn *txn)
+{
+    uint8_t schema[4];
+    be32_put(schema, STORE_SCHEMA);
+    return txn_put(txn, TABLE_META, bytes_of_str("schema"), BYTES_OF_ARRAY(schema));
+}
+
 static enum err tables_make(struct txn *txn, const struct store_options *options)
 {
     MDB_dbi main_table;
@@ -213,10 +221,8 @@ static enum err tables_make(struct txn *txn, const struct store_options *options
     for (unsigned table = 0; table < TABLE_COUNT && err == ERR_OK; table++) {
         err = table_open(txn, table, MDB_CREATE);
     }
-    uint8_t schema[4];
-    be32_put(schema, STORE_SCHEMA);
     if (err == ERR_OK) {
-        err = txn_put(txn, TABLE_META, bytes_of_str("schema"), BYTES_OF_ARRAY(schema));
+        err = schema_put(txn);
     }
     if (err == ERR_OK) {
         err = txn_put(txn, TABLE_META, bytes_of_str("index"), BYTES_OF_ARRAY(options->fresh_index));
@@ -226,6 +232,24 @@ static enum err tables_make(struct txn *txn, const struct store_options *options
                       BYTES_OF_ARRAY(options->fresh_instance));
     }
     return err;
+}
+
+static enum err schema_get(struct txn *txn, uint32_t *ret_schema)
+{
+    struct bytes value;
+    enum err err = txn_get(txn, TABLE_META, bytes_of_str("schema"), &value);
+    if (err == ERR_NOT_FOUND || (err == ERR_OK && value.size != 4)) {
+        return ERR_SCHEMA;
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    uint32_t schema = be32_get(value.data);
+    if (schema == 0 || schema > STORE_SCHEMA) {
+        return ERR_SCHEMA;
+    }
+    *ret_schema = schema;
+    return ERR_OK;
 }
 
 /* options NULL: the store must be there. */
@@ -238,15 +262,15 @@ static enum err tables_open(struct txn *txn, const struct store_options *options
     if (err != ERR_OK) {
         return err;
     }
-    struct bytes schema;
-    err = txn_get(txn, TABLE_META, bytes_of_str("schema"), &schema);
-    if (err == ERR_NOT_FOUND ||
-        (err == ERR_OK && (schema.size != 4 || be32_get(schema.data) != STORE_SCHEMA))) {
-        return ERR_SCHEMA;
-    }
+    uint32_t schema = 0;
+    err = schema_get(txn, &schema);
     for (unsigned table = 0; table < TABLE_COUNT && err == ERR_OK; table++) {
-        err = table_open(txn, table, 0);
+        bool newer = schema == 1 && table > TABLE_TRASH; /* than the store */
+        err = table_open(txn, table, newer ? MDB_CREATE : 0);
         err = err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+    }
+    if (err == ERR_OK && schema != STORE_SCHEMA) {
+        err = schema_put(txn);
     }
     if (err == ERR_OK) {
         err = meta_get(txn, "index", txn->store->index, INSTANCE_SIZE);

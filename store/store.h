@@ -19,11 +19,16 @@
  *   gone      id u32 ‖ n u64 ‖ slug hash 16     -> wall time s u64: withdrawal hints
  *   retired   id u32 ‖ slug hash 16             -> kind: own slugs once withdrawn
  *   arrivals  arrival u64                       -> 'L' lab 32 ‖ from lab 32 |
- *                                                  'H' id u32 ‖ from lab 32
+ *                                                  'H' id u32 ‖ from lab 32 (a head) |
+ *                                                  'F' id u32 ‖ from lab 32 (a fork)
  *   peers     lab 32                            -> struct peer_row, packed
  *   staging   id u32                            -> first seq u64 ‖ m u64: bodies from first seq
  *                                                  on that no head covers yet
  *   trash     seq u64                           -> nothing: bodies to delete, a few at a time
+ *   sides     id u32 ‖ merge n u64 ‖ n u64      -> head hash 32: of the branch that head `merge n`
+ *                                                  joined, history.h (schema 2)
+ *   forks     id u32                            -> generation u64 ‖ k u64 ‖ arrival u64 ‖ times u8
+ *                                                  ‖ proof, history.h (schema 2)
  *
  * A body is visible when `slugs` points to its seq. Staged bodies are in `bodies` only; `staging`
  * remembers them across a lost link and a restart.
@@ -37,7 +42,8 @@
 #include "base/err.h"
 #include "proto/hash.h"
 
-#define STORE_SCHEMA 1
+/* A store of schema 1 is brought to this one when it is opened, in one transaction. */
+#define STORE_SCHEMA 2
 
 struct store;
 struct txn;
@@ -48,7 +54,7 @@ struct store_options {
     uint8_t fresh_instance[INSTANCE_SIZE];
 };
 
-/* Opens or makes the store in `dir` (made 0700 if absent). ERR_SCHEMA when another version wrote
+/* Opens or makes the store in `dir` (made 0700 if absent). ERR_SCHEMA when a newer version wrote
  * it, ERR_IO, ERR_FULL, ERR_CORRUPT (the file is shorter than its own last page). Stale staging of
  * fetches that cannot resume is kept: see staging.h. */
 MUST_USE enum err store_open(const char *dir, const struct store_options *options,

@@ -83,7 +83,7 @@ static void what_changes_again_moves_to_a_new_number(void **state)
     for (unsigned i = 0; i < 3; i++) {
         ok(arrival_next(txn, after, &arrival));
         assert_int_equal(arrival.number, numbers[i]);
-        assert_int_equal(arrival.is_head, i == 2);
+        assert_int_equal(arrival.kind, i == 2 ? ARRIVAL_HEAD : ARRIVAL_RECORD);
         after = arrival.number;
     }
     assert_int_equal(arrival.catalogue, 1);
@@ -91,6 +91,35 @@ static void what_changes_again_moves_to_a_new_number(void **state)
     assert_int_equal(head.n, 1);
     is_err(arrival_next(txn, after, &arrival), ERR_NOT_FOUND);
     is_err(arrival_next(txn, UINT64_MAX, &arrival), ERR_NOT_FOUND);
+    txn_end(txn);
+}
+
+static void a_number_that_was_dropped_is_never_given_again(void **state)
+{
+    struct scratch *scratch = *state;
+    struct arrival fork = {.kind = ARRIVAL_FORK, .catalogue = 7}, found;
+    uint64_t number = 0, last = 0;
+    fork.from = scratch->keys.lab;
+    struct txn *txn = help_write(scratch);
+    put_lab(txn, &scratch->keys, 1, &number);
+    ok(arrival_add(txn, 0, &fork, &number));
+    assert_int_equal(number, 2);
+    ok(arrival_next(txn, 1, &found));
+    assert_int_equal(found.kind, ARRIVAL_FORK);
+    assert_int_equal(found.catalogue, 7);
+    assert_memory_equal(found.from.bytes, fork.from.bytes, KEY_SIZE);
+    ok(arrival_drop(txn, 2));
+    ok(arrival_drop(txn, 2));
+    is_err(arrival_next(txn, 1, &found), ERR_NOT_FOUND);
+    ok(arrival_last(txn, &last));
+    assert_int_equal(last, 2); /* a peer may have read so far */
+    put_lab(txn, &scratch->keys, 2, &number);
+    assert_int_equal(number, 3);
+    ok(arrival_drop(txn, 1)); /* lost already */
+    ok(arrival_last(txn, &last));
+    assert_int_equal(last, 3);
+    ok(txn_put(txn, TABLE_META, bytes_of_str("arrivals"), bytes_of_str("short")));
+    is_err(arrival_last(txn, &last), ERR_CORRUPT);
     txn_end(txn);
 }
 
@@ -223,13 +252,13 @@ static void malformed_records_and_arrivals_are_corrupt(void **state)
     help_row(scratch, TABLE_LABS, BYTES_OF_ARRAY(record.lab.bytes), bytes_of("1", 1));
     txn = help_write(scratch);
     is_err(lab_put(txn, &record, buf_bytes(&bytes), &lab, &number), ERR_CORRUPT);
-    ok(arrival_add(txn, 99, &(struct arrival){.is_head = true}, &number));
+    ok(arrival_add(txn, 99, &(struct arrival){.kind = ARRIVAL_HEAD}, &number));
     assert_int_equal(number, 100); /* row 99 was lost, its number is not given again */
     txn_end(txn);
     memset(key, 0xff, sizeof key);
     help_row(scratch, TABLE_ARRIVALS, BYTES_OF_ARRAY(key), bytes_of_str("L"));
     txn = help_write(scratch);
-    is_err(arrival_add(txn, 0, &(struct arrival){.is_head = true}, &number), ERR_CORRUPT);
+    is_err(arrival_add(txn, 0, &(struct arrival){.kind = ARRIVAL_HEAD}, &number), ERR_CORRUPT);
     txn_end(txn);
     uint8_t long_key[9];
     memset(long_key, 0xff, sizeof long_key);
@@ -247,6 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(lab_records_come_back),
         TEST(what_changes_again_moves_to_a_new_number),
+        TEST(a_number_that_was_dropped_is_never_given_again),
         TEST(a_record_may_be_put_from_the_store_itself),
         TEST(peers_come_back_as_they_were),
         TEST(malformed_peers_are_corrupt),

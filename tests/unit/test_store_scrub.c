@@ -407,7 +407,7 @@ static void lost_arrivals_and_lost_records_are_named(void **state)
     ok(txn_commit(txn));
     assert_int_equal(help_scrub(scratch, 100), 0);
     del(scratch, TABLE_LABS, BYTES_OF_ARRAY(keys.lab.bytes));
-    is_seen(scratch, "there are not as many arrivals as heads and records");
+    is_seen(scratch, "there are not as many arrivals as heads, records and forks");
     buf_done(&bytes);
 }
 

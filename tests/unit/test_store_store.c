@@ -78,6 +78,66 @@ static void a_newer_schema_is_refused_and_left_alone(void **state)
     buf_done(&after);
 }
 
+/* What the first release left: the tables up to TRASH, schema 1. The store must be closed. */
+static void schema_1(struct scratch *scratch)
+{
+    static const char *const newer[] = {"sides", "forks"};
+    MDB_env *env = NULL;
+    MDB_txn *txn = NULL;
+    MDB_dbi dbi;
+    uint8_t schema[4];
+    be32_put(schema, 1);
+    MDB_val key = {.mv_size = 6, .mv_data = (void *) (uintptr_t) "schema"};
+    MDB_val value = {.mv_size = sizeof schema, .mv_data = schema};
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, TABLE_COUNT), 0);
+    assert_int_equal(mdb_env_set_mapsize(env, scratch->options.map_size), 0);
+    assert_int_equal(mdb_env_open(env, scratch->path, 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    for (size_t i = 0; i < sizeof newer / sizeof newer[0]; i++) {
+        assert_int_equal(mdb_dbi_open(txn, newer[i], 0, &dbi), 0);
+        assert_int_equal(mdb_drop(txn, dbi, 1), 0);
+    }
+    assert_int_equal(mdb_dbi_open(txn, "meta", 0, &dbi), 0);
+    assert_int_equal(mdb_put(txn, dbi, &key, &value, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+}
+
+static void a_store_of_schema_1_is_brought_up_with_all_it_holds(void **state)
+{
+    struct scratch *scratch = *state;
+    struct bytes schema, entry;
+    struct slug_hash slug = help_slug(3);
+    help_lab(scratch);
+    (void) help_publish(scratch, 0, 20, 1, 300);
+    help_close(scratch);
+    schema_1(scratch);
+    ok(store_open(scratch->path, &scratch->options, &scratch->store));
+    struct txn *txn = help_read(scratch);
+    ok(txn_get(txn, TABLE_META, bytes_of_str("schema"), &schema));
+    assert_int_equal(be32_get(schema.data), STORE_SCHEMA);
+    ok(catalogue_entry(txn, 1, &slug, &entry));
+    txn_end(txn);
+    assert_int_equal(help_rows(scratch, TABLE_SIDES), 0);
+    assert_int_equal(help_rows(scratch, TABLE_FORKS), 0);
+    assert_int_equal(help_scrub(scratch, 100), 0);
+    (void) help_publish(scratch, 20, 1, 1, 300);
+    help_reopen(scratch);
+    assert_int_equal(help_scrub(scratch, 100), 0);
+}
+
+static void a_table_lost_from_a_store_of_schema_1_is_damage(void **state)
+{
+    struct scratch *scratch = *state;
+    struct txn *txn = help_write(scratch);
+    assert_int_equal(mdb_drop(txn->mdb, scratch->store->tables[TABLE_GONE], 1), 0);
+    ok(txn_put(txn, TABLE_META, bytes_of_str("schema"), bytes_of("\0\0\0\1", 4)));
+    ok(txn_commit(txn));
+    help_close(scratch);
+    is_err(store_open(scratch->path, &scratch->options, &scratch->store), ERR_CORRUPT);
+}
+
 static void foreign_files_are_refused(void **state)
 {
     struct scratch *scratch = *state;
@@ -439,34 +499,28 @@ static void space_adds_up(void **state)
     assert_true(after.used <= after.file);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, help_setup, help_teardown)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(modes_do_not_depend_on_the_umask, help_setup,
-                                        help_teardown),
-        cmocka_unit_test_setup_teardown(loose_modes_are_tightened, help_setup, help_teardown),
-        cmocka_unit_test_setup_teardown(the_dice_of_the_first_opening_stand, help_setup,
-                                        help_teardown),
-        cmocka_unit_test_setup_teardown(a_newer_schema_is_refused_and_left_alone, help_setup,
-                                        help_teardown),
-        cmocka_unit_test_setup_teardown(foreign_files_are_refused, help_setup, help_teardown),
-        cmocka_unit_test_setup_teardown(what_is_no_file_or_no_directory_is_refused, help_setup,
-                                        help_teardown),
-        cmocka_unit_test_setup_teardown(lost_meta_rows_and_tables_are_seen, help_setup,
-                                        help_teardown),
-        cmocka_unit_test_setup_teardown(a_file_shorter_than_its_last_page_is_corrupt, help_setup,
-                                        help_teardown),
-        cmocka_unit_test_setup_teardown(a_file_that_lacks_free_pages_only_opens, help_setup,
-                                        help_teardown),
-        cmocka_unit_test_setup_teardown(trimming_keeps_everything, help_setup, help_teardown),
-        cmocka_unit_test_setup_teardown(a_store_lost_while_trimming_answers_with_errors, help_setup,
-                                        help_teardown),
-        cmocka_unit_test_setup_teardown(a_full_map_refuses_and_recovers, help_setup, help_teardown),
-        cmocka_unit_test_setup_teardown(a_file_size_limit_refuses_and_recovers, help_setup,
-                                        help_teardown),
-        cmocka_unit_test_setup_teardown(a_full_disk_refuses_and_recovers, help_setup,
-                                        help_teardown),
-        cmocka_unit_test_setup_teardown(space_adds_up, help_setup, help_teardown),
+        TEST(modes_do_not_depend_on_the_umask),
+        TEST(loose_modes_are_tightened),
+        TEST(the_dice_of_the_first_opening_stand),
+        TEST(a_newer_schema_is_refused_and_left_alone),
+        TEST(a_store_of_schema_1_is_brought_up_with_all_it_holds),
+        TEST(a_table_lost_from_a_store_of_schema_1_is_damage),
+        TEST(foreign_files_are_refused),
+        TEST(what_is_no_file_or_no_directory_is_refused),
+        TEST(lost_meta_rows_and_tables_are_seen),
+        TEST(a_file_shorter_than_its_last_page_is_corrupt),
+        TEST(a_file_that_lacks_free_pages_only_opens),
+        TEST(trimming_keeps_everything),
+        TEST(a_store_lost_while_trimming_answers_with_errors),
+        TEST(a_full_map_refuses_and_recovers),
+        TEST(a_file_size_limit_refuses_and_recovers),
+        TEST(a_full_disk_refuses_and_recovers),
+        TEST(space_adds_up),
     };
     return cmocka_run_group_tests_name("store_store", tests, NULL, NULL);
 }
