@@ -34,8 +34,8 @@ struct forked {
     struct bytes a_signed, b_signed; /* views into the proof */
     struct hash a_at_k, b_at_k;      /* the two heads number k */
 };
-/* Checks everything. ERR_CANONICAL, ERR_INVALID, ERR_SIZE, ERR_SIGNATURE, ERR_UNLINKED (items do not
- * make a head's history), ERR_NOMEM. */
+/* Checks everything. ERR_CANONICAL, ERR_INVALID, ERR_SIZE, ERR_SIGNATURE, ERR_UNLINKED (items do
+ * not make a head's history), ERR_NOMEM. */
 MUST_USE enum err fork_verify(struct bytes bytes, struct forked *ret_forked);
 
 #endif

@@ -17,7 +17,8 @@ static const uint8_t tags[TAG_COUNT][TAG_SIZE] = {
     [TAG_LEAF] = "essaim1 leaf",          [TAG_SLUG] = "essaim1 slug",
     [TAG_BUCKET] = "essaim1 bucket",      [TAG_NODE] = "essaim1 node",
     [TAG_HEAD_HASH] = "essaim1 headhash", [TAG_HISTORY] = "essaim1 history",
-    [TAG_SIG_LAB] = "essaim1 lab",        [TAG_SIG_HEAD] = "essaim1 head",
+    [TAG_MERGE] = "essaim1 merge",        [TAG_SIG_LAB] = "essaim1 lab",
+    [TAG_SIG_HEAD] = "essaim1 head",      [TAG_SIG_RECOVER] = "essaim1 recover",
 };
 
 const uint8_t *hash_tag_bytes(enum hash_tag tag)

@@ -33,8 +33,10 @@ enum hash_tag {
     TAG_NODE,
     TAG_HEAD_HASH,
     TAG_HISTORY,
+    TAG_MERGE,
     TAG_SIG_LAB,
     TAG_SIG_HEAD,
+    TAG_SIG_RECOVER,
     TAG_COUNT
 };
 const uint8_t *hash_tag_bytes(enum hash_tag tag); /* 16 bytes */

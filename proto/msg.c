@@ -11,50 +11,58 @@
 #include "base/must.h"
 #include "base/utf8.h"
 #include "proto/entry.h"
+#include "proto/fork.h"
 #include "proto/pack.h"
+#include "proto/root.h"
 #include "proto/scan.h"
 
 #define STREAM_MAX UINT32_MAX
 #define REASON_SIZE_MAX 200
 #define SLOTS_MAX 10
+#define DIGESTS_SIZE (BUCKET_COUNT * HASH_SIZE)
 
 enum slot_kind {
     SLOT_END,
-    SLOT_UINT,      /* uint64_t, min to max */
-    SLOT_COPY,      /* bin of exactly max bytes, copied */
-    SLOT_COPY_NIL,  /* the same or nil; the bool at `has` tells */
-    SLOT_BIN_NIL,   /* bin of min to max bytes, or nil: size 0 */
-    SLOT_HASHES,    /* bin of any number of slug hashes */
-    SLOT_AUDIENCE,  /* str */
-    SLOT_LINE,      /* str of at most max bytes, one line */
-    SLOT_LIST,      /* array of bin of min to max bytes */
-    SLOT_LIST_HEADS /* array of [uint, bin of min to max bytes] */
+    SLOT_UINT,        /* uint64_t, min to max */
+    SLOT_UNSIGNED,    /* the same in an unsigned */
+    SLOT_COPY,        /* bin of exactly max bytes, copied */
+    SLOT_COPY_NIL,    /* the same or nil; the bool at `has` tells */
+    SLOT_BIN,         /* bin of min to max bytes, a multiple of `step` */
+    SLOT_BIN_NIL,     /* bin of min to max bytes, or nil: size 0 */
+    SLOT_AUDIENCE,    /* str */
+    SLOT_LINE,        /* str of at most max bytes, one line */
+    SLOT_LIST,        /* array of bin of min to max bytes */
+    SLOT_LIST_HEADS,  /* array of [uint, bin of min to max bytes] */
+    SLOT_LIST_OPENING /* array of bin of 8, 32 or 33 bytes */
 };
 
 /* One item of a message: where it stands in struct msg, and its bounds. */
 struct slot {
     enum slot_kind kind;
     uint64_t min, max;
-    size_t at, has;
+    size_t at, has, step;
 };
 
 /* clang-format off */
 #define AT(member) offsetof(struct msg, member)
-#define UINT(member)          {SLOT_UINT, 0, UINT64_MAX, AT(member), 0}
-#define COUNTED(member)       {SLOT_UINT, 1, UINT64_MAX, AT(member), 0}
-#define STREAM(member)        {SLOT_UINT, 0, STREAM_MAX, AT(member), 0}
-#define COPY(member, size)    {SLOT_COPY, size, size, AT(member), 0}
-#define COPY_NIL(member, size, flag) {SLOT_COPY_NIL, size, size, AT(member), AT(flag)}
-#define BIN_NIL(member, size) {SLOT_BIN_NIL, 1, size, AT(member), 0}
-#define HASHES(member)        {SLOT_HASHES, 0, MSG_SIZE_MAX, AT(member), 0}
-#define AUDIENCE(member)      {SLOT_AUDIENCE, 1, AUDIENCE_SIZE_MAX, AT(member), 0}
-#define LINE(member, size)    {SLOT_LINE, 0, size, AT(member), 0}
-#define LIST(member, low, high) {SLOT_LIST, low, high, AT(member), 0}
-#define HEADS(member)         {SLOT_LIST_HEADS, 1, HEAD_SIZE_MAX, AT(member), 0}
+#define UINT(member)          {SLOT_UINT, 0, UINT64_MAX, AT(member), 0, 0}
+#define COUNTED(member)       {SLOT_UINT, 1, UINT64_MAX, AT(member), 0, 0}
+#define SIZE(member, high)    {SLOT_UINT, 1, high, AT(member), 0, 0}
+#define STREAM(member)        {SLOT_UINT, 0, STREAM_MAX, AT(member), 0, 0}
+#define COPY(member, size)    {SLOT_COPY, size, size, AT(member), 0, 0}
+#define COPY_NIL(member, size, flag) {SLOT_COPY_NIL, size, size, AT(member), AT(flag), 0}
+#define BIN_NIL(member, size) {SLOT_BIN_NIL, 1, size, AT(member), 0, 0}
+#define NUMBER(member, high)  {SLOT_UNSIGNED, 0, high, AT(member), 0, 0}
+#define BIN(member, low, high, step) {SLOT_BIN, low, high, AT(member), 0, step}
+#define OPENING(member)       {SLOT_LIST_OPENING, 8, OPENING_ITEM_MAX, AT(member), 0, 0}
+#define AUDIENCE(member)      {SLOT_AUDIENCE, 1, AUDIENCE_SIZE_MAX, AT(member), 0, 0}
+#define LINE(member, size)    {SLOT_LINE, 0, size, AT(member), 0, 0}
+#define LIST(member, low, high) {SLOT_LIST, low, high, AT(member), 0, 0}
+#define HEADS(member)         {SLOT_LIST_HEADS, 1, HEAD_SIZE_MAX, AT(member), 0, 0}
 
 static const struct slot slots[][SLOTS_MAX + 1] = {
     [MSG_HELLO] = {UINT(hello.version), UINT(hello.features), COPY(hello.network, HASH_SIZE),
-                   COPY(hello.lab, KEY_SIZE), COUNTED(hello.generation),
+                   COPY(hello.lab, KEY_SIZE), UINT(hello.generation),
                    BIN_NIL(hello.record, RECORD_SIZE_MAX), UINT(hello.holds),
                    COPY(hello.index, INSTANCE_SIZE),
                    COPY_NIL(hello.read_index, INSTANCE_SIZE, hello.has_read_index),
@@ -65,13 +73,22 @@ static const struct slot slots[][SLOTS_MAX + 1] = {
                   UINT(want.m), UINT(want.after_rev),
                   COPY_NIL(want.after_slug, SLUG_HASH_SIZE, want.has_after)},
     [MSG_DELTA] = {STREAM(delta.stream), LIST(delta.entries, 1, ENTRY_SIZE_MAX),
-                   HASHES(delta.withdrawn), LIST(delta.opening, HASH_SIZE, HASH_SIZE)},
+                   BIN(delta.withdrawn, 0, MSG_SIZE_MAX, SLUG_HASH_SIZE), OPENING(delta.opening)},
     [MSG_DELTA_END] = {STREAM(delta_end.stream), BIN_NIL(delta_end.head, HEAD_SIZE_MAX)},
+    [MSG_BUCKETS] = {STREAM(buckets.stream), COPY(buckets.lab, KEY_SIZE),
+                     AUDIENCE(buckets.audience), COUNTED(buckets.n),
+                     BIN(buckets.digests, 0, DIGESTS_SIZE, DIGESTS_SIZE)},
+    [MSG_BUCKET] = {STREAM(bucket.stream), COPY(bucket.lab, KEY_SIZE), AUDIENCE(bucket.audience),
+                    COUNTED(bucket.n), NUMBER(bucket.bucket, BUCKET_COUNT - 1),
+                    BIN(bucket.pairs, 0, MSG_SIZE_MAX, PAIR_SIZE),
+                    LIST(bucket.entries, 1, ENTRY_SIZE_MAX)},
+    [MSG_PROOF] = {COPY(proof.lab, KEY_SIZE), SIZE(proof.size, FORK_SIZE_MAX), UINT(proof.offset),
+                   BIN(proof.part, 1, PROOF_PART_SIZE_MAX, 1)},
     [MSG_ACK] = {UINT(ack.cursor), UINT(ack.upto)},
     [MSG_PING] = {UINT(ping)},
     [MSG_PONG] = {UINT(ping)},
     [MSG_BYE] = {UINT(bye.code), LINE(bye.reason, REASON_SIZE_MAX)},
-    [MSG_JOINED] = {{SLOT_END, 0, 0, 0, 0}}, /* the reserved types have no slots */
+    [MSG_JOINED] = {{SLOT_END, 0, 0, 0, 0, 0}}, /* the reserved types have no slots */
 };
 
 #define ROW(number, name, items) [number] = {#name, items},
@@ -108,6 +125,9 @@ static void slot_put(const struct slot *slot, const struct msg *msg, struct buf 
     case SLOT_UINT:
         pack_uint(into, *(const uint64_t *) at);
         break;
+    case SLOT_UNSIGNED:
+        pack_uint(into, *(const unsigned *) at);
+        break;
     case SLOT_COPY_NIL:
         if (!*(const bool *) (base + slot->has)) {
             pack_nil(into);
@@ -125,7 +145,7 @@ static void slot_put(const struct slot *slot, const struct msg *msg, struct buf 
         }
         pack_bin(into, *bytes);
         break;
-    case SLOT_HASHES:
+    case SLOT_BIN:
         pack_bin(into, *bytes);
         break;
     case SLOT_AUDIENCE:
@@ -134,6 +154,7 @@ static void slot_put(const struct slot *slot, const struct msg *msg, struct buf 
         break;
     case SLOT_LIST:
     case SLOT_LIST_HEADS:
+    case SLOT_LIST_OPENING:
         pack_array(into, list->count);
         pack_raw(into, list->raw);
         break;
@@ -165,6 +186,11 @@ static bool size_fits(const struct slot *slot, const struct scan_item *item)
     return item->kind == SCAN_BIN && item->bytes.size >= slot->min && item->bytes.size <= slot->max;
 }
 
+static bool uint_fits(const struct slot *slot, const struct scan_item *item)
+{
+    return item->kind == SCAN_UINT && item->value >= slot->min && item->value <= slot->max;
+}
+
 static bool list_item_fits(const struct slot *slot, struct bytes bytes, size_t *at)
 {
     struct scan_item item;
@@ -173,6 +199,9 @@ static bool list_item_fits(const struct slot *slot, struct bytes bytes, size_t *
     }
     if (slot->kind == SLOT_LIST) {
         return size_fits(slot, &item);
+    }
+    if (slot->kind == SLOT_LIST_OPENING) {
+        return size_fits(slot, &item) && (item.bytes.size == 8 || item.bytes.size >= HASH_SIZE);
     }
     if (item.kind != SCAN_ARRAY || item.value != 2) {
         return false;
@@ -213,7 +242,10 @@ static bool slot_get(const struct slot *slot, struct bytes bytes, size_t *at, st
     switch (slot->kind) {
     case SLOT_UINT:
         *(uint64_t *) place = item.value;
-        return item.kind == SCAN_UINT && item.value >= slot->min && item.value <= slot->max;
+        return uint_fits(slot, &item);
+    case SLOT_UNSIGNED:
+        *(unsigned *) place = (unsigned) item.value;
+        return uint_fits(slot, &item);
     case SLOT_COPY_NIL:
         *(bool *) (base + slot->has) = !nil;
         if (nil) {
@@ -229,9 +261,9 @@ static bool slot_get(const struct slot *slot, struct bytes bytes, size_t *at, st
     case SLOT_BIN_NIL:
         *(struct bytes *) place = item.bytes;
         return nil || size_fits(slot, &item);
-    case SLOT_HASHES:
+    case SLOT_BIN:
         *(struct bytes *) place = item.bytes;
-        return size_fits(slot, &item) && item.bytes.size % SLUG_HASH_SIZE == 0;
+        return size_fits(slot, &item) && item.bytes.size % slot->step == 0;
     case SLOT_AUDIENCE:
         *(struct bytes *) place = item.bytes;
         return item.kind == SCAN_STR && audience_valid(item.bytes);
@@ -240,6 +272,7 @@ static bool slot_get(const struct slot *slot, struct bytes bytes, size_t *at, st
         return item.kind == SCAN_STR && item.bytes.size <= slot->max && utf8_valid_line(item.bytes);
     case SLOT_LIST:
     case SLOT_LIST_HEADS:
+    case SLOT_LIST_OPENING:
         return list_get(slot, bytes, at, &item, place);
     case SLOT_END:
         break;
@@ -270,6 +303,22 @@ static enum err type_get(struct bytes bytes, size_t *at, enum msg_type *ret_type
     return reserved(*ret_type) ? ERR_UNSUPPORTED : ERR_OK;
 }
 
+/* What no single item shows. */
+static bool items_agree(const struct msg *msg)
+{
+    switch (msg->type) {
+    case MSG_HELLO: /* recovery: no record yet, but a statement in its place */
+        return msg->hello.generation > 0 || msg->hello.record.size > 0;
+    case MSG_WANT: /* where a kept part ends: both its numbers, or neither */
+        return msg->want.has_after == (msg->want.after_rev > 0);
+    case MSG_PROOF:
+        return msg->proof.part.size <= msg->proof.size &&
+               msg->proof.offset <= msg->proof.size - msg->proof.part.size;
+    default:
+        return true;
+    }
+}
+
 enum err msg_decode(struct bytes bytes, struct msg *ret_msg)
 {
     if (bytes.size > MSG_SIZE_MAX) {
@@ -293,8 +342,7 @@ enum err msg_decode(struct bytes bytes, struct msg *ret_msg)
             return ERR_MALFORMED;
         }
     }
-    /* Where a kept part ends: both its numbers, or neither. */
-    if (msg.type == MSG_WANT && msg.want.has_after != (msg.want.after_rev > 0)) {
+    if (!items_agree(&msg)) {
         return ERR_MALFORMED;
     }
     *ret_msg = msg;

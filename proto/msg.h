@@ -14,6 +14,8 @@
 #include "base/limits.h"
 #include "proto/hash.h"
 
+#define PROOF_PART_SIZE_MAX (60 * 1024)
+
 /* clang-format off */
 /* number, name, item count (the type included) */
 #define MSG_TABLE(X) \
@@ -25,7 +27,7 @@
     X(6,  DELTA_END,  3) \
     X(7,  BUCKETS,    6) \
     X(8,  BUCKET,     8) \
-    X(9,  PROOF,      3) \
+    X(9,  PROOF,      5) \
     X(10, ACK,        3) \
     X(11, PING,       2) \
     X(12, PONG,       2) \
@@ -59,7 +61,8 @@ struct msg {
     enum msg_type type;
     union {
         struct {
-            uint64_t version, features, generation, holds, cursor;
+            uint64_t version, features, holds, cursor;
+            uint64_t generation; /* 0: `record` is a recovery statement (proto/recover.h) */
             struct hash network;
             struct lab_id lab;
             struct bytes record; /* size 0: nil */
@@ -83,12 +86,31 @@ struct msg {
             uint64_t stream;
             struct list entries;
             struct bytes withdrawn; /* multiple of SLUG_HASH_SIZE */
-            struct list opening;    /* of bin32 */
+            struct list opening;    /* of bin32, bin8, bin33: see proto/opening.h */
         } delta;
         struct {
             uint64_t stream;
             struct bytes head; /* size 0: nil */
         } delta_end;
+        struct {
+            uint64_t stream, n;
+            struct lab_id lab;
+            struct bytes audience;
+            struct bytes digests; /* of all buckets, or size 0 */
+        } buckets;
+        struct {
+            uint64_t stream, n;
+            struct lab_id lab;
+            struct bytes audience;
+            unsigned bucket;
+            struct bytes pairs; /* multiple of PAIR_SIZE */
+            struct list entries;
+        } bucket;
+        struct {
+            struct lab_id lab;
+            uint64_t size, offset; /* of the whole proof, and of this part in it */
+            struct bytes part;
+        } proof;
         struct {
             uint64_t cursor, upto;
         } ack;
@@ -105,8 +127,7 @@ const char *msg_name(enum msg_type type); /* "HELLO"; "?" for an unknown one */
 /* Appends one message (lists are given as raw, already packed items: see list_put_*). */
 void msg_encode(const struct msg *msg, struct buf *into);
 /* ERR_CANONICAL, ERR_SIZE, ERR_MALFORMED (unknown type, item count, item type or value out of
- * bounds), ERR_UNSUPPORTED (a reserved type: BUCKETS, BUCKET, PROOF, JOIN, JOINED). Views into
- * `bytes`. */
+ * bounds), ERR_UNSUPPORTED (a reserved type: JOIN, JOINED). Views into `bytes`. */
 MUST_USE enum err msg_decode(struct bytes bytes, struct msg *ret_msg);
 
 /* Walks a list of bin: false at the end. Start with *at = 0. */

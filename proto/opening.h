@@ -30,13 +30,15 @@ struct opening {
     struct side sides[OPENING_SIDES_MAX]; /* ascending by n */
 };
 
+/* Of a zeroed or used one; keeps the memory. must() that from >= 1. */
 void opening_begin(struct opening *opening, uint64_t from);
 void opening_done(struct opening *opening); /* accepts zeroed ones; leaves a zeroed one */
 
 /* One item as it is sent. ERR_MALFORMED: not of 32, 8 or 33 bytes, a side before any hash, twice in
- * one place, empty (found at the next hash or by opening_check), longer than the trunk, k of 0 or
- * beyond its merge head. ERR_SIZE: over OPENING_COUNT_MAX hashes in all or OPENING_SIDES_MAX sides.
- * ERR_NOMEM. */
+ * one place, empty (found at the next hash or by opening_check), longer than the trunk, or as long
+ * with a tip hash not below the trunk's, k of 0 or beyond its merge head. ERR_SIZE: over
+ * OPENING_COUNT_MAX hashes in all or OPENING_SIDES_MAX sides. ERR_NOMEM. A refused item leaves what
+ * was there. */
 MUST_USE enum err opening_add(struct opening *opening, struct bytes item);
 /* The items again, in order: *at = 0 to start; false at the end. `room` holds the item given. */
 struct opening_at {
@@ -56,7 +58,7 @@ typedef enum err opening_history_fn(void *user, uint64_t n, struct hash *ret_his
 MUST_USE enum err opening_check(const struct opening *opening, const struct hash *history_from,
                                 opening_history_fn *history, void *user, uint64_t n,
                                 const struct hash *history_n);
-/* The fold alone: history(n) for from <= n <= from + hashes. */
+/* The fold alone: history(n) for from <= n <= from + hashes; ERR_UNLINKED outside. */
 MUST_USE enum err opening_history(const struct opening *opening, const struct hash *history_from,
                                   opening_history_fn *history, void *user, uint64_t n,
                                   struct hash *ret_history);

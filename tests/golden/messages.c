@@ -4,6 +4,7 @@
 #include "base/defer.h"
 #include "base/must.h"
 #include "proto/entry.h"
+#include "proto/fork.h"
 #include "proto/msg.h"
 #include "proto/pack.h"
 #include "proto/root.h"
@@ -126,38 +127,63 @@ static void small_out(struct golden *golden)
     message_out(golden, &msg);
 }
 
+static void repair_out(struct golden *golden)
+{
+    struct digests digests;
+    defer(buf_done) struct buf entries = {0}, pairs = {0};
+    struct msg msg = {.type = MSG_BUCKETS};
+    digests_init(&digests);
+    msg.buckets.stream = 5;
+    memcpy(msg.buckets.lab.bytes, golden->a.root_public, KEY_SIZE);
+    msg.buckets.audience = bytes_of_str("public");
+    msg.buckets.n = 6;
+    message_out(golden, &msg);
+    msg.buckets.n = UINT64_MAX;
+    msg.buckets.digests = bytes_of(digests.buckets, sizeof digests.buckets);
+    message_out(golden, &msg);
+    msg = (struct msg){.type = MSG_BUCKET};
+    msg.bucket.stream = UINT32_MAX;
+    memcpy(msg.bucket.lab.bytes, golden->a.root_public, KEY_SIZE);
+    msg.bucket.audience = bytes_of_str("public");
+    msg.bucket.n = 1;
+    message_out(golden, &msg);
+    for (unsigned i = 0; i < 2; i++) {
+        list_put(&entries, buf_bytes(&golden->entries[i]));
+        uint8_t pair[PAIR_SIZE];
+        memset(pair, (int) (0x70 + i), sizeof pair);
+        buf_put(&pairs, BYTES_OF_ARRAY(pair));
+    }
+    msg.bucket.bucket = BUCKET_COUNT - 1;
+    msg.bucket.pairs = buf_bytes(&pairs);
+    msg.bucket.entries = (struct list){.raw = buf_bytes(&entries), .count = 2};
+    message_out(golden, &msg);
+}
+
+static void proofs_out(struct golden *golden)
+{
+    struct msg msg = {.type = MSG_PROOF};
+    memcpy(msg.proof.lab.bytes, golden->a.root_public, KEY_SIZE);
+    msg.proof.size = 1;
+    msg.proof.part = bytes_of_str("p");
+    message_out(golden, &msg);
+    msg.proof.size = FORK_SIZE_MAX;
+    msg.proof.offset = FORK_SIZE_MAX - 3;
+    msg.proof.part = bytes_of_str("end");
+    message_out(golden, &msg);
+}
+
 /* Shape only: this version refuses them. */
 static void reserved_out(struct golden *golden)
 {
-    static const uint8_t digests[BUCKET_COUNT * HASH_SIZE];
-    static const enum msg_type types[] = {MSG_BUCKETS, MSG_BUCKET, MSG_PROOF, MSG_JOIN, MSG_JOINED};
-    for (unsigned i = 0; i < 5; i++) {
+    static const enum msg_type types[] = {MSG_JOIN, MSG_JOINED};
+    for (unsigned i = 0; i < 2; i++) {
         defer(buf_done) struct buf bytes = {0};
-        static const size_t counts[] = {6, 8, 3, 3, 2};
-        pack_array(&bytes, counts[i]);
+        pack_array(&bytes, types[i] == MSG_JOIN ? 3 : 2);
         pack_uint(&bytes, types[i]);
-        if (i < 2) { /* stream, lab, audience, n */
-            pack_uint(&bytes, 5);
-            pack_bin(&bytes, BYTES_OF_ARRAY(golden->a.root_public));
-            pack_cstr(&bytes, "public");
-            pack_uint(&bytes, 6);
+        if (types[i] == MSG_JOIN) {
+            pack_bin(&bytes, bytes_of_str("token"));
         }
-        if (types[i] == MSG_BUCKETS) {
-            pack_bin(&bytes, BYTES_OF_ARRAY(digests));
-        } else if (types[i] == MSG_BUCKET) {
-            pack_uint(&bytes, 255);
-            pack_bin(&bytes, bytes_of(digests, PAIR_SIZE));
-            pack_array(&bytes, 1);
-            pack_bin(&bytes, buf_bytes(&golden->entries[2]));
-        } else if (types[i] == MSG_PROOF) {
-            pack_bin(&bytes, BYTES_OF_ARRAY(golden->a.root_public));
-            pack_bin(&bytes, bytes_of_str("proof"));
-        } else {
-            if (types[i] == MSG_JOIN) {
-                pack_bin(&bytes, bytes_of_str("token"));
-            }
-            pack_bin(&bytes, buf_bytes(&golden->b.record));
-        }
+        pack_bin(&bytes, buf_bytes(&golden->b.record));
         struct msg msg;
         enum err err = msg_decode(buf_bytes(&bytes), &msg);
         must(err == ERR_UNSUPPORTED);
@@ -171,6 +197,8 @@ void golden_messages(struct golden *golden)
     hellos_out(golden);
     announcements_out(golden);
     fetch_out(golden);
+    repair_out(golden);
+    proofs_out(golden);
     small_out(golden);
     out_close(&golden->out, ']');
     out_open(&golden->out, "reserved", '[');

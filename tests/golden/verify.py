@@ -73,8 +73,8 @@ def lab_of(did):
 # ---- shapes of items: * is a list of them, ? that or nil
 def text(pattern, size):
     return lambda v: type(v) is str and len(v.encode()) <= size and re.fullmatch(pattern, v)
-def sized(low, high):
-    return lambda v: type(v) is bytes and low <= len(v) <= high
+def sized(low, high, step=1):
+    return lambda v: type(v) is bytes and low <= len(v) <= high and len(v) % step == 0
 def number(low, end=1 << 64):
     return lambda v: type(v) is int and low <= v < end
 
@@ -85,7 +85,9 @@ SHAPES = {
     "audience": text("[a-z0-9][a-z0-9:._-]*", 64), "reason": text("[^\t\n\r]*", 200),
     "b16": sized(16, 16), "b32": sized(32, 32), "b64": sized(64, 64), "bin": sized(0, 65535),
     "RECORD": sized(1, 8192), "HEAD": sized(1, 512), "ENTRY": sized(1, 61440),
-    "b16s": lambda v: type(v) is bytes and len(v) % 16 == 0, "map": lambda v: type(v) is dict,
+    "b16s": sized(0, 65535, 16), "b48s": sized(0, 65535, 48), "digests": sized(0, 8192, 8192),
+    "part": sized(1, 61440), "size": number(1, 524289), "byte": number(0, 256),
+    "opened": lambda v: type(v) is bytes and len(v) in (8, 32, 33), "map": lambda v: type(v) is dict,
     "good": lambda v: shaped(v, "b32 audience n b32"), "arrived": lambda v: shaped(v, "u HEAD")}
 def fits(value, shape):
     if shape[-1] == "*":
@@ -135,17 +137,18 @@ def linked(held, offered, opening):
     want(history == offered[10], "unlinked")
 
 # ---- §6: messages
-MESSAGES = {1: "u u b32 b32 n RECORD? u b16 b16? u", 2: "RECORD*", 3: "u arrived*",
-            4: "stream b32 audience u u b16?", 5: "stream ENTRY* b16s b32*", 6: "stream HEAD?",
-            10: "u u", 11: "u", 12: "u", 13: "u reason", 14: ""}
-RESERVED = {7: "stream b32 audience u bin", 8: "stream b32 audience u u bin ENTRY*",
-            9: "b32 bin", 15: "bin RECORD", 16: "RECORD"}
-
+MESSAGES = {1: "u u b32 b32 u RECORD? u b16 b16? u", 2: "RECORD*", 3: "u arrived*",
+            4: "stream b32 audience u u b16?", 5: "stream ENTRY* b16s opened*", 6: "stream HEAD?",
+            7: "stream b32 audience n digests", 8: "stream b32 audience n byte b48s ENTRY*",
+            9: "b32 size u part", 10: "u u", 11: "u", 12: "u", 13: "u reason", 14: ""}
+RESERVED = {15: "bin RECORD", 16: "RECORD"}
 def message(data, table=None):
     table, value = table or MESSAGES, decode(data)
     want(type(value) is list and value and type(value[0]) is int and value[0] in table, "type")
     want(shaped(value[1:], table[value[0]]))
+    want(value[0] != 1 or value[5] or value[6], "generation 0 and no statement")
     want(value[0] != 4 or (value[5] > 0) == (value[6] is not None), "half a place to go on from")
+    want(value[0] != 9 or value[3] + len(value[4]) <= value[2], "beyond the end")
     return value
 
 # ---- the vectors

@@ -35,8 +35,10 @@ static void each_tag_gives_the_digest_others_compute(void **state)
         [TAG_NODE] = "821dc9186ff8266eb9cc3664af5a6742316ba7e66a864b6494d2838ff46ab27a",
         [TAG_HEAD_HASH] = "e059d12f0d0111fe8da4e2cc61bb153cf20950c95a08716874ca49e41e8c7d84",
         [TAG_HISTORY] = "589558492fdc1daf791739badee4714906e756828cc2e71f448e6c2d4489c44f",
+        [TAG_MERGE] = "a4dfa1e4d261d77c784d2915cc30117b3bc20ed8898dd65860344ccf07fb908f",
         [TAG_SIG_LAB] = "f21d1275d3244f57520a5415e7e2591c7e98a39ad92a5275d1fd6f67e1e29951",
         [TAG_SIG_HEAD] = "17895a6c87d5fc6bd77e4fe8af9d8d283bb2f448b4a40093cb347712ad82efcd",
+        [TAG_SIG_RECOVER] = "819ace3aa536d3efcf58dfea680d4b2393630b56dcba17a355b69fa52d376974",
     };
     for (unsigned tag = 0; tag < TAG_COUNT; tag++) {
         struct hash hash = hash_of((enum hash_tag) tag, bytes_of_str("abc"));
