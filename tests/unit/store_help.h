@@ -19,8 +19,10 @@
 
 #include "base/limits.h"
 #include "proto/entry.h"
+#include "proto/opening.h"
 #include "proto/pack.h"
 #include "store/catalogue.h"
+#include "store/history.h"
 #include "store/ledger.h"
 #include "store/scrub.h"
 #include "store/staging.h"
@@ -244,6 +246,100 @@ HELP struct head help_apply(struct scratch *scratch, struct txn *txn, uint32_t i
     assert_true(arrival > 0);
     buf_done(&signed_head);
     change_done(list);
+    return head;
+}
+
+/* ---- chains that were not published head by head ---- */
+
+/* The hash of head n of branch `salt`: any. */
+HELP struct hash help_hash(unsigned salt, uint64_t n)
+{
+    uint8_t text[12];
+    be32_put(text, salt);
+    be64_put(text + 4, n);
+    return hash_of(TAG_LEAF, BYTES_OF_ARRAY(text));
+}
+
+struct help_side {
+    uint64_t n, k, count;
+};
+
+/* Heads 1 … n - 1 of branch `salt`, of which those in `sides` (ascending) are merge heads. */
+HELP void help_chain(struct opening *opening, unsigned salt, uint64_t n,
+                     const struct help_side *sides, unsigned side_count)
+{
+    unsigned side = 0;
+    opening_begin(opening, 1);
+    for (uint64_t i = 1; i < n; i++) {
+        struct hash hash = help_hash(salt, i);
+        ok(opening_add(opening, BYTES_OF_ARRAY(hash.bytes)));
+        if (side < side_count && sides[side].n == i + 1) {
+            uint8_t item[OPENING_ITEM_MAX];
+            be64_put(item, sides[side].k);
+            ok(opening_add(opening, bytes_of(item, 8)));
+            for (uint64_t j = 0; j < sides[side].count; j++) {
+                hash = help_hash(salt + 1000 + side, sides[side].k + j);
+                item[0] = OPENING_SIDE_MARK;
+                memcpy(item + 1, hash.bytes, HASH_SIZE);
+                ok(opening_add(opening, BYTES_OF_ARRAY(item)));
+            }
+            side++;
+        }
+    }
+}
+
+/* Settles, plans and applies with the whole of `chain` (from head 1) in place of what is held; the
+ * head is the one behind it, of that generation. */
+HELP struct head help_replace(struct scratch *scratch, struct txn *txn, uint32_t id,
+                              const struct opening *chain, uint64_t generation,
+                              struct change_list *list)
+{
+    struct plan plan;
+    struct buf signed_head = {0};
+    static const struct hash zero;
+    uint64_t arrival = 0;
+    ok(change_settle(list, NULL));
+    ok(catalogue_plan(txn, id, list, &plan));
+    struct head head = {.lab = scratch->name.lab,
+                        .generation = generation,
+                        .n = 1 + chain->hashes.size / HASH_SIZE,
+                        .count = plan.count,
+                        .bytes = plan.bytes,
+                        .root = plan.root,
+                        .issued_at = 1700000000};
+    memcpy(head.audience, scratch->name.audience, sizeof head.audience);
+    ok(opening_history(chain, &zero, NULL, NULL, head.n, &head.history));
+    ok(head_sign(&head, scratch->keys.signing_secret, &signed_head));
+    struct apply apply = {.id = id,
+                          .list = list,
+                          .plan = &plan,
+                          .head = &head,
+                          .signed_head = buf_bytes(&signed_head),
+                          .opening = buf_bytes(&chain->hashes),
+                          .opening_from = 1,
+                          .chain = chain,
+                          .replace = true,
+                          .from = scratch->keys.lab,
+                          .now_s = 1700000000};
+    ok(catalogue_apply(txn, &apply, &arrival));
+    buf_done(&signed_head);
+    change_done(list);
+    return head;
+}
+
+/* A catalogue at the head behind such a chain, with whatever entries it held before. */
+HELP struct head help_chain_put(struct scratch *scratch, unsigned salt, uint64_t n,
+                                const struct help_side *sides, unsigned side_count)
+{
+    struct opening chain = {0};
+    struct change_list none = {0};
+    uint32_t id = 0;
+    help_chain(&chain, salt, n, sides, side_count);
+    struct txn *txn = help_write(scratch);
+    ok(catalogue_open(txn, &scratch->name, &id));
+    struct head head = help_replace(scratch, txn, id, &chain, 1, &none);
+    ok(txn_commit(txn));
+    opening_done(&chain);
     return head;
 }
 

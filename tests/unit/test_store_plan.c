@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 /* Change lists, plans and applies, against a plain model in memory. */
+#include "store/rows.h"
 #include "store_help.h"
 
 #define MODEL_COUNT 400
@@ -504,6 +505,124 @@ static void an_apply_that_meets_damage_half_way_spoils_its_transaction(void **st
     buf_done(&signed_head);
 }
 
+/* The pairs of all buckets as they would be, in one buffer. */
+static void all_pairs(struct txn *txn, uint32_t id, const struct change_list *list,
+                      struct buf *into)
+{
+    buf_clear(into);
+    for (unsigned bucket = 0; bucket < BUCKET_COUNT; bucket++) {
+        size_t before = into->size;
+        ok(catalogue_pairs(txn, id, list, bucket, into));
+        for (size_t at = before; at < into->size; at += PAIR_SIZE) {
+            assert_int_equal(into->data[at], bucket);
+        }
+    }
+}
+
+static void pairs_are_known_before_a_list_is_applied(void **state)
+{
+    struct scratch *scratch = *state;
+    struct change_list list = {0}, none = {0};
+    struct buf before = {0}, planned = {0}, after = {0};
+    (void) help_publish(scratch, 0, 700, 1, 60);
+    struct txn *txn = help_write(scratch);
+    all_pairs(txn, 1, NULL, &before);
+    all_pairs(txn, 1, &none, &planned);
+    assert_int_equal(before.size, 700 * PAIR_SIZE);
+    assert_true(bytes_equal(buf_bytes(&before), buf_bytes(&planned)));
+    for (unsigned i = 650; i < 800; i++) { /* half of them new, half other than they were */
+        help_put(txn, 1, &list, i, 2, 2, 80);
+    }
+    for (unsigned i = 0; i < 900; i += 9) {
+        help_withdraw(&list, i);
+    }
+    ok(change_settle(&list, NULL));
+    all_pairs(txn, 1, &list, &planned);
+    assert_false(bytes_equal(buf_bytes(&before), buf_bytes(&planned)));
+    (void) help_apply(scratch, txn, 1, &list, 1000);
+    all_pairs(txn, 1, NULL, &after);
+    assert_true(bytes_equal(buf_bytes(&planned), buf_bytes(&after)));
+    ok(txn_commit(txn));
+    buf_done(&before);
+    buf_done(&planned);
+    buf_done(&after);
+}
+
+static void pairs_of_a_catalogue_without_a_head_are_those_of_the_list(void **state)
+{
+    struct scratch *scratch = *state;
+    struct change_list list = {0};
+    struct buf pairs = {0};
+    uint32_t id = 0;
+    struct txn *txn = help_write(scratch);
+    ok(catalogue_open(txn, &scratch->name, &id));
+    all_pairs(txn, id, NULL, &pairs);
+    assert_int_equal(pairs.size, 0);
+    for (unsigned i = 0; i < 300; i++) {
+        help_put(txn, id, &list, i, 1, 1, 50);
+    }
+    ok(change_settle(&list, NULL));
+    all_pairs(txn, id, &list, &pairs);
+    assert_int_equal(pairs.size, 300 * PAIR_SIZE);
+    txn_end(txn);
+    change_done(&list);
+    buf_done(&pairs);
+}
+
+static void pairs_of_a_damaged_bucket_are_corrupt(void **state)
+{
+    struct scratch *scratch = *state;
+    struct buf pairs = {0};
+    struct slug_hash slug = help_slug(3);
+    struct slug_row row;
+    (void) help_publish(scratch, 0, 10, 1, 60);
+    struct txn *txn = help_write(scratch);
+    uint8_t key[SLUG_KEY_SIZE], value[SLUG_VALUE_SIZE];
+    ok(catalogue_slug(txn, 1, &slug, &row));
+    row.leaf.bytes[5] ^= 1;
+    rows_slug_put(value, &row);
+    ok(txn_put(txn, TABLE_SLUGS, rows_slug(key, 1, &slug), BYTES_OF_ARRAY(value)));
+    is_err(catalogue_pairs(txn, 1, NULL, bucket_of(&slug), &pairs), ERR_CORRUPT);
+    assert_int_equal(pairs.size, 0);
+    pairs.err = ERR_SIZE;
+    is_err(catalogue_pairs(txn, 1, NULL, bucket_of(&slug) ^ 1, &pairs), ERR_SIZE);
+    txn_end(txn);
+    buf_done(&pairs);
+}
+
+static void a_list_by_itself_is_what_an_empty_catalogue_would_be(void **state)
+{
+    struct scratch *scratch = *state;
+    struct change_list list = {0};
+    struct plan alone, planned;
+    uint32_t id = 0;
+    struct digests empty;
+    ok(change_plan(&list, &alone));
+    digests_init(&empty);
+    assert_memory_equal(&alone.digests, &empty, sizeof empty);
+    struct hash root = digests_root(&empty);
+    assert_memory_equal(alone.root.bytes, root.bytes, HASH_SIZE);
+    struct txn *txn = help_write(scratch);
+    ok(catalogue_open(txn, &scratch->name, &id));
+    for (unsigned i = 0; i < 500; i++) {
+        help_put(txn, id, &list, i % 400, 1, i, 50 + i);
+    }
+    for (unsigned i = 0; i < 900; i += 9) {
+        help_withdraw(&list, i);
+    }
+    ok(change_settle(&list, NULL));
+    ok(change_plan(&list, &alone));
+    ok(catalogue_plan(txn, id, &list, &planned));
+    assert_memory_equal(&alone.digests, &planned.digests, sizeof alone.digests);
+    assert_memory_equal(alone.root.bytes, planned.root.bytes, HASH_SIZE);
+    assert_int_equal(alone.count, planned.count);
+    assert_int_equal(alone.count, 400 - 45);
+    assert_int_equal(alone.bytes, planned.bytes);
+    assert_int_equal(alone.created, planned.created);
+    txn_end(txn);
+    change_done(&list);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, help_setup, help_teardown)
 
 int main(void)
@@ -521,6 +640,10 @@ int main(void)
         TEST(an_apply_that_fails_half_way_leaves_nothing),
         TEST(a_seq_that_stands_for_another_body_is_never_made_visible),
         TEST(an_apply_that_meets_damage_half_way_spoils_its_transaction),
+        TEST(pairs_are_known_before_a_list_is_applied),
+        TEST(pairs_of_a_catalogue_without_a_head_are_those_of_the_list),
+        TEST(pairs_of_a_damaged_bucket_are_corrupt),
+        TEST(a_list_by_itself_is_what_an_empty_catalogue_would_be),
     };
     return cmocka_run_group_tests_name("store_plan", tests, NULL, NULL);
 }
