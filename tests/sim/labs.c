@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/* tests/sim/labs.c: the labs' lives: keys, power on and off, copies of their directories, clocks.
+ */
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/defer.h"
+#include "base/must.h"
+#include "tests/sim/state.h"
+
+struct sim *sim_new(uint64_t seed)
+{
+    struct sim *sim = calloc(1, sizeof *sim);
+    must(sim != NULL);
+    sim->cut = calloc(SIM_LABS_MAX, SIM_LABS_MAX);
+    must(sim->cut != NULL);
+    sim_seed(sim, seed);
+    sim->trace = SIM_HASH_START;
+    sim->latency_min_ms = 5;
+    sim->latency_max_ms = 30;
+    sim->map_size = 1ull << 32;
+    sim->at_lab = SIM_LABS_MAX;
+    sim->telling = getenv("SIM_LOG") != NULL;
+    const char *base = getenv("ESSAIM_SIM_DIR");
+    (void) snprintf(sim->dir, sizeof sim->dir, "%s/essaim-sim-XXXXXX",
+                    base != NULL ? base : "/dev/shm");
+    must(mkdtemp(sim->dir) != NULL);
+    return sim;
+}
+
+static int remove_one(const char *path, const struct stat *stat, int flag, struct FTW *ftw)
+{
+    (void) stat;
+    (void) flag;
+    (void) ftw;
+    return remove(path);
+}
+
+static void inbox_free(struct sim_lab *lab)
+{
+    while (lab->inbox != NULL) {
+        struct sim_item *next = lab->inbox->next;
+        sim_item_free(lab->inbox);
+        lab->inbox = next;
+    }
+    lab->inbox_last = NULL;
+}
+
+static void lab_free(struct sim_lab *lab)
+{
+    node_free(lab->node);
+    store_close(lab->store);
+    puppet_free(lab->puppet);
+    inbox_free(lab);
+    buf_done(&lab->record);
+    buf_done(&lab->replies);
+    buf_done(&lab->hello);
+    free(lab->seen);
+    free(lab);
+}
+
+void sim_free(struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->lab_count; i++) {
+        lab_free(sim->labs[i]);
+    }
+    for (size_t i = 0; i < sim->heap_count; i++) {
+        sim_item_free(sim->heap[i].item);
+    }
+    (void) nftw(sim->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    effects_done(&sim->effects);
+    for (size_t i = 0; i < SIM_OLD_HEADS; i++) {
+        buf_done(&sim->old_heads[i]);
+    }
+    free(sim->heap);
+    free(sim->conns);
+    free(sim->cut);
+    free(sim);
+}
+
+/* ---- power ---- */
+
+static void node_start(struct sim *sim, unsigned number)
+{
+    struct sim_lab *lab = sim->labs[number];
+    struct store_options options = {.map_size = sim->map_size};
+    sim_roll_bytes(sim, options.fresh_index, INSTANCE_SIZE);
+    sim_roll_bytes(sim, options.fresh_instance, INSTANCE_SIZE);
+    must(store_open(lab->dir, &options, &lab->store) == ERR_OK);
+    struct node_config config = {
+        .store = lab->store,
+        .lab = lab->id,
+        .record = buf_bytes(&lab->record),
+        .pid = number,
+        .quota_entries = sim->quota_entries,
+        .now_ms = sim->now_ms + 1000,
+        .wall_s = SIM_WALL_S + lab->wall_off_s,
+    };
+    memcpy(config.signing_secret, lab->signing_secret, sizeof config.signing_secret);
+    memcpy(config.link_secret, lab->link_secret, sizeof config.link_secret);
+    must(node_new(&config, &lab->node) == ERR_OK);
+}
+
+void sim_start(struct sim *sim, unsigned number)
+{
+    struct sim_lab *lab = sim->labs[number];
+    must(!lab->live);
+    lab->disk = SIM_DISK_OK;
+    sim->at_lab = number;
+    sim_running = sim;
+    node_start(sim, number);
+    sim_running = NULL;
+    sim->at_lab = SIM_LABS_MAX;
+    lab->live = true;
+    lab->epoch++;
+    lab->wake_ms = 0;
+    sim_tell(sim, "%u starts", number);
+    check_commits(sim, number);
+    for (uint32_t client = 1; client <= 2; client++) {
+        struct event event = {.kind = EVENT_CLIENT_UP, .client = client, .role = ROLE_ADMIN};
+        sim_step(sim, number, &event);
+    }
+    sim_settle(sim, number);
+}
+
+void lab_off(struct sim *sim, unsigned number, bool told)
+{
+    struct sim_lab *lab = sim->labs[number];
+    node_free(lab->node);
+    store_close(lab->store);
+    inbox_free(lab);
+    lab->node = NULL;
+    lab->store = NULL;
+    lab->live = false;
+    lab->dying = lab->broken = false;
+    conns_end(sim, number, told);
+}
+
+void sim_crash(struct sim *sim, unsigned number)
+{
+    must(sim->labs[number]->live);
+    sim_tell(sim, "%u is killed", number);
+    lab_off(sim, number, true);
+}
+
+void sim_blackout(struct sim *sim, unsigned number)
+{
+    must(sim->labs[number]->live);
+    sim_tell(sim, "%u loses its power", number);
+    lab_off(sim, number, false);
+}
+
+void sim_stop(struct sim *sim, unsigned number)
+{
+    struct sim_lab *lab = sim->labs[number];
+    sim_tell(sim, "%u stops", number);
+    must(node_stop(lab->node, &sim->effects) == ERR_OK);
+    sim_settle(sim, number);
+    if (lab->live) {
+        lab_off(sim, number, true);
+    }
+}
+
+bool sim_live(const struct sim *sim, unsigned lab)
+{
+    return sim->labs[lab]->live;
+}
+
+/* ---- who they are ---- */
+
+struct sim_lab *lab_new(struct sim *sim, const char *name)
+{
+    must(sim->lab_count < SIM_LABS_MAX);
+    struct sim_lab *lab = calloc(1, sizeof *lab);
+    must(lab != NULL);
+    int size = snprintf(lab->dir, sizeof lab->dir, "%s/%u", sim->dir, sim->lab_count);
+    must(size > 0 && (size_t) size < sizeof lab->dir);
+    (void) snprintf(lab->name, sizeof lab->name, "%s", name);
+    sim->labs[sim->lab_count++] = lab;
+    return lab;
+}
+
+/* New signing and link keys, and the record that names them. */
+void lab_keys(struct sim *sim, struct sim_lab *lab, uint64_t generation,
+              const struct last_good *good)
+{
+    uint8_t seed[SIGN_SEED_SIZE];
+    struct lab_record record = {.lab = lab->id,
+                                .generation = generation,
+                                .name = bytes_of_str(lab->name),
+                                .issued_at = SIM_WALL_S};
+    sim_roll_bytes(sim, seed, sizeof seed);
+    sign_keypair(seed, record.signing_pk, lab->signing_secret);
+    sim_roll_bytes(sim, lab->link_secret, sizeof lab->link_secret);
+    must(link_public(lab->link_secret, record.link_pk) == ERR_OK);
+    if (good != NULL) {
+        record.last_good_count = 1;
+        record.last_good[0] = *good;
+    }
+    buf_clear(&lab->record);
+    must(lab_record_sign(&record, lab->root_secret, &lab->record) == ERR_OK);
+    lab->generation = generation;
+}
+
+struct sim_lab *lab_with_keys(struct sim *sim, const char *name)
+{
+    uint8_t seed[SIGN_SEED_SIZE];
+    struct sim_lab *lab = lab_new(sim, name);
+    sim_roll_bytes(sim, seed, sizeof seed);
+    sign_keypair(seed, lab->id.bytes, lab->root_secret);
+    lab_keys(sim, lab, 1, NULL);
+    return lab;
+}
+
+unsigned sim_lab(struct sim *sim, const char *name)
+{
+    (void) lab_with_keys(sim, name);
+    sim_start(sim, sim->lab_count - 1);
+    return sim->lab_count - 1;
+}
+
+const struct lab_id *sim_id(struct sim *sim, unsigned lab)
+{
+    return &sim->labs[lab]->id;
+}
+
+unsigned sim_number(const struct sim *sim, const struct lab_id *id)
+{
+    for (unsigned i = 0; i < sim->lab_count; i++) {
+        if (memcmp(sim->labs[i]->id.bytes, id->bytes, KEY_SIZE) == 0) {
+            return i;
+        }
+    }
+    return SIM_LABS_MAX;
+}
+
+/* ---- what a test does to it ---- */
+
+void sim_map(struct sim *sim, uint64_t size)
+{
+    sim->map_size = size;
+}
+
+void sim_quota(struct sim *sim, uint64_t entries)
+{
+    sim->quota_entries = entries;
+}
+
+void sim_full(struct sim *sim, unsigned lab, bool full)
+{
+    sim->labs[lab]->full = full;
+}
+
+void sim_disk(struct sim *sim, unsigned lab, enum sim_disk disk)
+{
+    sim->labs[lab]->disk = disk;
+}
+
+void sim_clock(struct sim *sim, unsigned lab, int64_t off_s)
+{
+    sim->labs[lab]->wall_off_s = off_s;
+}
+
+void sim_lies(struct sim *sim, unsigned lab, unsigned lies)
+{
+    sim->labs[lab]->lies = lies;
+}
+
+static void dir_copy(const char *from, const char *from_tail, const char *to, const char *to_tail)
+{
+    defer(buf_done) struct buf command = {0};
+    buf_printf(&command, "rm -rf '%s%s' && cp -a '%s%s' '%s%s'", to, to_tail, from, from_tail, to,
+               to_tail);
+    buf_put_u8(&command, 0);
+    must(command.err == ERR_OK && system((const char *) command.data) == 0);
+}
+
+void sim_backup(struct sim *sim, unsigned lab)
+{
+    must(!sim->labs[lab]->live);
+    dir_copy(sim->labs[lab]->dir, "", sim->labs[lab]->dir, ".copy");
+}
+
+void sim_restore(struct sim *sim, unsigned lab)
+{
+    must(!sim->labs[lab]->live);
+    sim_tell(sim, "%u is restored from its copy", lab);
+    dir_copy(sim->labs[lab]->dir, ".copy", sim->labs[lab]->dir, "");
+    check_forget(sim->labs[lab]);
+}
