@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -24,6 +25,7 @@
 
 #define DIR_MODE 0700
 #define FILE_MODE 0600
+#define NEW_FILE "new.mdb"
 #define ROOM_CALLS 64
 #define ROOM_GROWTH_SIZE (4u * 1024 * 1024)
 
@@ -93,7 +95,8 @@ static enum err dir_parent_sync(const char *dir)
     return err;
 }
 
-static enum err files_prepare(const char *dir)
+/* *ret_fresh: there is no store yet. */
+static enum err files_prepare(const char *dir, bool *ret_fresh)
 {
     bool made_dir = mkdir(dir, DIR_MODE) == 0;
     if (!made_dir && errno != EEXIST) {
@@ -107,7 +110,15 @@ static enum err files_prepare(const char *dir)
         return txn_err(errno);
     }
     bool made_files = false;
-    enum err err = file_prepare(dir_fd, "data.mdb", &made_files);
+    *ret_fresh = faccessat(dir_fd, "data.mdb", F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT;
+    enum err err = ERR_OK;
+    if (*ret_fresh) { /* made beside: see store_make */
+        (void) unlinkat(dir_fd, NEW_FILE, 0);
+        (void) unlinkat(dir_fd, NEW_FILE "-lock", 0);
+        err = file_prepare(dir_fd, NEW_FILE, &made_files);
+    } else {
+        err = file_prepare(dir_fd, "data.mdb", &made_files);
+    }
     if (err == ERR_OK) {
         err = file_prepare(dir_fd, "lock.mdb", &made_files);
     }
@@ -302,7 +313,8 @@ static void env_close(struct store *store)
     store->env = NULL;
 }
 
-static enum err env_open(struct store *store, const struct store_options *options)
+static enum err env_open_at(struct store *store, const char *path, unsigned flags,
+                            const struct store_options *options)
 {
     int dead;
     int code = mdb_env_create(&store->env);
@@ -315,7 +327,7 @@ static enum err env_open(struct store *store, const struct store_options *option
         code = mdb_env_set_mapsize(store->env, store->map_size);
     }
     if (code == MDB_SUCCESS) {
-        code = mdb_env_open(store->env, store->dir, MDB_NOTLS, FILE_MODE);
+        code = mdb_env_open(store->env, path, MDB_NOTLS | flags, FILE_MODE);
     }
     if (code == MDB_SUCCESS) {
         code = mdb_reader_check(store->env, &dead);
@@ -333,9 +345,39 @@ static enum err env_open(struct store *store, const struct store_options *option
     return err;
 }
 
+static enum err env_open(struct store *store, const struct store_options *options)
+{
+    return env_open_at(store, store->dir, 0, options);
+}
+
+/* A store that is made comes whole or not at all: LMDB does not sync its first pages before it
+ * writes over them, so a power cut could leave a file that is none. It is made under another name,
+ * and has its own when it is durable. */
+static enum err store_make(struct store *store, const struct store_options *options)
+{
+    size_t size = strlen(store->dir) + sizeof "/" NEW_FILE "-lock";
+    char *path = malloc(2 * size);
+    if (path == NULL) {
+        return ERR_NOMEM;
+    }
+    char *other = path + size;
+    (void) snprintf(path, size, "%s/" NEW_FILE, store->dir);
+    enum err err = env_open_at(store, path, MDB_NOSUBDIR, options);
+    if (err == ERR_OK) {
+        env_close(store);
+        (void) snprintf(other, size, "%s/data.mdb", store->dir);
+        err = rename(path, other) == 0 ? dir_sync(store->dir) : txn_err(errno);
+        (void) snprintf(other, size, "%s/" NEW_FILE "-lock", store->dir);
+        (void) unlink(other);
+    }
+    free(path);
+    return err;
+}
+
 enum err store_open(const char *dir, const struct store_options *options, struct store **ret_store)
 {
-    enum err err = files_prepare(dir);
+    bool fresh = false;
+    enum err err = files_prepare(dir, &fresh);
     if (err != ERR_OK) {
         return err;
     }
@@ -345,7 +387,13 @@ enum err store_open(const char *dir, const struct store_options *options, struct
     }
     store->map_size = options->map_size != 0 ? options->map_size : STORE_MAP_SIZE;
     store->dir = strdup(dir);
-    err = store->dir == NULL ? ERR_NOMEM : env_open(store, options);
+    err = store->dir == NULL ? ERR_NOMEM : ERR_OK;
+    if (err == ERR_OK && fresh) {
+        err = store_make(store, options);
+    }
+    if (err == ERR_OK) {
+        err = env_open(store, options);
+    }
     if (err != ERR_OK) {
         store_close(store);
         return err;
