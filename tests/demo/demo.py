@@ -112,7 +112,7 @@ def story(labs):
     for title in sorted(titles(ministry) - known):
         say(f"    nouveau au ministère : {title}")
     for lab in labs:
-        lab.good("sync", "--wait", "1", "--timeout", "20")
+        lab.good("sync", "--wait", "1", "--timeout", "60")
     say("\n6. Chacun vérifie tout ce qu’il tient : signatures, empreintes, racines, histoire.")
     for lab in labs:
         verify(lab)

@@ -281,11 +281,16 @@ class Lab:
         return self.process is not None and self.process.poll() is None
 
     def log_tail(self, lines=30):
+        """The end of its log, or the part where a sanitizer speaks."""
         try:
             with open(self.log_path, encoding="utf-8", errors="replace") as log:
-                return "".join(log.readlines()[-lines:])
+                said = log.readlines()
         except FileNotFoundError:
             return ""
+        for number, line in enumerate(said):
+            if "Sanitizer: " in line or "runtime error: " in line:
+                return "".join(said[number:number + 150])
+        return "".join(said[-lines:])
 
     # -- what it says
 

@@ -438,7 +438,7 @@ class Cli(unittest.TestCase):
         self.good("withdraw", item["slug"])
         self.assertEqual(json.loads(watcher.stdout.readline())["change"] in
                          ("withdrawn", "published"), True)
-        self.assertEqual(watcher.wait(timeout=20), 0)
+        self.assertEqual(watcher.wait(timeout=20 * tap.SLOW), 0)
         self.assertEqual(self.good("watch", "--timeout", "0"), "")
         self.fails("E-TIMEOUT", 8, "watch", "--limit", "1", "--timeout", "0")
 
@@ -524,7 +524,7 @@ class Cli(unittest.TestCase):
             process = subprocess.Popen([ESSAIM, "--dir", self.home, "withdraw", "a"], stdin=slave,
                                        stdout=subprocess.DEVNULL, stderr=slave, env=environment())
             os.write(master, answer)
-            self.assertEqual(process.wait(timeout=20), status)
+            self.assertEqual(process.wait(timeout=20 * tap.SLOW), status)
         os.close(master)
         os.close(slave)
 

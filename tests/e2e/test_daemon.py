@@ -360,7 +360,7 @@ class Abuse(lab.Case):
         host, port = made.address.rsplit(":", 1)
         link = socket.socket()
         link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
-        link.settimeout(5)
+        link.settimeout(5 * tap.SLOW)
         link.connect((host, int(port)))
         return link
 
@@ -426,7 +426,7 @@ class Abuse(lab.Case):
             with open(f"/proc/{made.process.pid}/stat", encoding="ascii") as file:
                 before = sum(int(word) for word in file.read().split()[13:15])
             began = time.monotonic()
-            until(lambda: time.monotonic() - began > 1, [made], 10)
+            until(lambda: time.monotonic() - began > 1, [made])
             with open(f"/proc/{made.process.pid}/stat", encoding="ascii") as file:
                 used = sum(int(word) for word in file.read().split()[13:15]) - before
             took = time.monotonic() - began

@@ -132,8 +132,9 @@ class Strangers(Hostile):
 
     def test_nothing_is_said_before_the_hello(self):
         a = self.lab("Ti Lab")
-        wire = self.wire(a, os.urandom(32), 2)
+        wire = self.wire(a, os.urandom(32))
         wire.shake()
+        wire.socket.settimeout(2)
         with self.assertRaises(peer.Closed):
             wire.receive_frame()
         self.assertEqual(len(wire.got_frames), 1, "the second handshake message and no more")
@@ -393,7 +394,8 @@ class Messages(Hostile):
         a = self.lab("Ti Lab")
         a.publish([resource(f"fiche-{k}", filler="x" * 5000) for k in range(2000)])
         p = self.known(a)
-        link = p.dial(a.address, a.id, timeout=3)
+        link = p.dial(a.address, a.id)
+        link.socket.settimeout(3)
         before = a.anonymous_kb()
         try:
             for k in range(1000):
@@ -414,7 +416,8 @@ class Messages(Hostile):
     def test_pings_that_are_never_read_cost_no_memory(self):
         a = self.lab("Ti Lab")
         p = self.known(a)
-        link = p.dial(a.address, a.id, timeout=2)
+        link = p.dial(a.address, a.id)
+        link.socket.settimeout(2)
         before = a.anonymous_kb()
         try:
             for k in range(60000):
@@ -726,7 +729,7 @@ class Bits(Hostile):
             link = Flipper(p, connection, a.id, 10 * tap.SLOW)
             link.frame, link.bit = frame, bit
             try:
-                link.greet().run(lambda: False, 10)
+                link.greet().run(lambda: False, 10 * tap.SLOW)
             except (peer.Refused, OSError):
                 pass
             until_closed(connection)
@@ -875,7 +878,7 @@ class Crowds(Hostile):
         over.set()
         print(f"# {len(sent)} connections, {k} heads synced meanwhile, "
               f"slowest {slowest * 1000:.0f} ms", flush=True)
-        until(lambda: abs(fds(a) - base_fds) <= 3, [], 30)
+        until(lambda: abs(fds(a) - base_fds) <= 3, [], 30 * tap.SLOW)
         if tap.SLOW == 1:
             self.assertLess(a.anonymous_kb() - base_kb, 16 << 10)
         self.assertGreater(k, 0)

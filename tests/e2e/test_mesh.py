@@ -156,10 +156,10 @@ class Mesh(lab.Case):
     def test_sync_answers_when_a_peer_holds_the_newest_head(self):
         a, b = self.labs_in_a_row("Ti Lab", "Région Sud")
         n = a.publish([resource("salle")])["n"]
-        result = a.rpc("sync", wait=1, timeout_ms=15000)
+        result = a.rpc("sync", wait=1, timeout_ms=15000 * tap.SLOW)
         self.assertEqual((result["held"], result["n"]), (1, n))
         self.assertEqual(b.heads()[a.id, "public"][0], n)
-        done = a.cli("sync", "--wait", "1", "--timeout", "15")
+        done = a.cli("sync", "--wait", "1", "--timeout", str(15 * tap.SLOW))
         self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_sync_says_so_when_too_few_peers_hold_it(self):

@@ -13,15 +13,17 @@ import subprocess
 import sys
 import tempfile
 
+import tap
+
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
-LIMIT_S = 120
+LIMIT_S = 120 * tap.SLOW
 PRELUDE = r"""
 set -euo pipefail
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 ready() {
     /usr/bin/python3 - "$1/control.sock" <<'END'
 import socket, sys, time
-deadline = time.monotonic() + 30
+deadline = time.monotonic() + 120
 while True:
     try:
         with socket.socket(socket.AF_UNIX) as client:

@@ -32,6 +32,7 @@ NONE = bytes(32)  # no network; also the history of head 1
 ITEMS = {HELLO: 11, RECORDS: 2, HEADS: 3, WANT: 7, DELTA: 5, DELTA_END: 3, ACK: 3, PING: 2, PONG: 2,
          BYE: 3, REKEY: 1}
 FRAME_MAX, TAG = 65535, 16
+PATIENCE_S = 40 if os.environ.get("ESSAIM_SANITIZED") else 10  # for the next bytes to come
 ENTRY_MAX = 61440
 UNSEALED = (InvalidTag, ValueError)  # what noise_xx says of bytes that do not hold
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -344,7 +345,7 @@ class Lab:
 
     def dial(self, address, lab, **more):
         host, port = address.rsplit(":", 1)
-        return Link(self, socket.create_connection((host.strip("[]"), int(port)), 10), lab,
+        return Link(self, socket.create_connection((host.strip("[]"), int(port)), PATIENCE_S), lab,
                     **more).greet()
 
     def accept(self, server, **more):
@@ -355,7 +356,7 @@ class Lab:
 class Wire:
     """A socket with frames, the handshake and sealed messages; no meaning yet (§5)."""
 
-    def __init__(self, connection, secret, dialled, timeout=10):
+    def __init__(self, connection, secret, dialled, timeout=PATIENCE_S):
         self.socket, self.dialled = connection, dialled
         self.socket.settimeout(timeout)
         self.party = noise_xx.Party(dialled, PROLOGUE, secret, os.urandom(32))
@@ -423,7 +424,7 @@ class Wire:
 class Link(Wire):
     """One link of a Lab: greets, announces, serves, fetches."""
 
-    def __init__(self, lab, connection, wanted, timeout=10):
+    def __init__(self, lab, connection, wanted, timeout=PATIENCE_S):
         super().__init__(connection, lab.link_secret, wanted is not None, timeout)
         self.lab, self.wanted = lab, wanted
         self.seen = []  # every message received
@@ -581,7 +582,7 @@ class Link(Wire):
         self.lab.arrived(head.name)
         self.read_up_to(now["arrival"])
 
-    def run(self, true, limit_s=20):
+    def run(self, true, limit_s=2 * PATIENCE_S):
         """Plays its part until true() is."""
         end = time.monotonic() + limit_s
         while True:
