@@ -4,9 +4,8 @@
  *
  * Creating: open the directory, refuse if any of the four files is there, draw three seeds, sign
  * the record, write file by file with O_EXCL and fsync. Loading: open the directory and each file
- * without following a link, look at what was opened (never at the name), read, compare with the
- * record. Fails as keys.h says; a failed creation removes what it made. Secrets live in guarded
- * memory and are wiped on every way out.
+ * by the rules of keyfile.h, compare with the record. Fails as keys.h says; a failed creation
+ * removes what it made. Secrets live in guarded memory and are wiped on every way out.
  */
 #include "conf/keys.h"
 
@@ -22,91 +21,17 @@
 #include "base/limits.h"
 #include "base/must.h"
 #include "base/utf8.h"
+#include "conf/keyfile.h"
 #include "proto/lab.h"
+#include "proto/recover.h"
 
-#define KEY_PREFIX "essaim-key-1 "
-#define KEY_LINE_MAX 128
+#define N_(text) text
+#define NAME_MAX_HERE 32
 
-static const char *const file_names[] = {"root.key", "signing.key", "link.key", "lab.record"};
+static_assert(KEYFILE_SEED_SIZE == SIGN_SEED_SIZE && KEYFILE_SEED_SIZE == KEY_SIZE,
+              "one form for all keys");
 
-static void fd_close(const int *fd)
-{
-    if (*fd >= 0) {
-        (void) close(*fd);
-    }
-}
-
-static void secret_free(uint8_t **secret)
-{
-    sodium_free(*secret);
-}
-
-static enum err err_of_errno(int code)
-{
-    switch (code) {
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-        return ERR_FULL;
-    case ENOMEM:
-        return ERR_NOMEM;
-    case EEXIST:
-        return ERR_EXISTS;
-    case EACCES:
-    case EPERM:
-    case ENOENT:
-    case ELOOP:
-    case ENOTDIR:
-        return ERR_KEY;
-    default:
-        return ERR_IO;
-    }
-}
-
-static enum err write_all(int fd, struct bytes bytes)
-{
-    while (bytes.size > 0) {
-        ssize_t done = write(fd, bytes.data, bytes.size);
-        if (done < 0 && errno == EINTR) {
-            continue;
-        }
-        if (done < 0) {
-            return err_of_errno(errno);
-        }
-        bytes = bytes_of(bytes.data + done, bytes.size - (size_t) done);
-    }
-    return fsync(fd) == 0 ? ERR_OK : err_of_errno(errno);
-}
-
-static enum err file_create(int dir_fd, const char *name, struct bytes bytes)
-{
-    int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    defer(fd_close) int fd = openat(dir_fd, name, flags, 0600);
-    if (fd < 0) {
-        return err_of_errno(errno);
-    }
-    enum err err = fchmod(fd, 0600) == 0 ? ERR_OK : err_of_errno(errno); /* whatever the umask */
-    if (err == ERR_OK) {
-        err = write_all(fd, bytes);
-    }
-    if (err != ERR_OK) {
-        (void) unlinkat(dir_fd, name, 0);
-    }
-    return err;
-}
-
-static enum err key_create(int dir_fd, const char *name, const char *type, const uint8_t *seed)
-{
-    char line[KEY_LINE_MAX];
-    char hex[2 * SIGN_SEED_SIZE + 1];
-    (void) sodium_bin2hex(hex, sizeof hex, seed, SIGN_SEED_SIZE);
-    int size = snprintf(line, sizeof line, KEY_PREFIX "%s %s\n", type, hex);
-    must(size > 0 && (size_t) size < sizeof line);
-    enum err err = file_create(dir_fd, name, bytes_of(line, (size_t) size));
-    sodium_memzero(line, sizeof line);
-    sodium_memzero(hex, sizeof hex);
-    return err;
-}
+static const char *const file_names[] = {KEYS_ROOT, KEYS_SIGNING, KEYS_LINK, KEYS_RECORD};
 
 /* Opens DIR, made if need be. An existing one must be ours; one that is open to others is closed
  * to them only when nothing of ours can have leaked from it: it holds no key yet. */
@@ -114,11 +39,11 @@ static enum err dir_open_new(const char *dir, bool *ret_made, int *ret_fd)
 {
     bool made = mkdir(dir, 0700) == 0;
     if (!made && errno != EEXIST) {
-        return errno == ENOENT ? ERR_NOT_FOUND : err_of_errno(errno);
+        return errno == ENOENT ? ERR_NOT_FOUND : keyfile_err(errno);
     }
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
-        return err_of_errno(errno);
+        return keyfile_err(errno);
     }
     struct stat seen;
     if (fstat(fd, &seen) != 0 || seen.st_uid != geteuid()) {
@@ -172,16 +97,18 @@ static enum err record_make(const uint8_t *seeds, const char *name, uint64_t now
 static enum err files_create(int dir_fd, const uint8_t *seeds, struct bytes record)
 {
     static const char *const types[] = {"root", "signing", "link"};
+    struct keyfile_dir dir = {.name = "", .fd = dir_fd, .uid = geteuid()};
     enum err err = ERR_OK;
     size_t made = 0;
     for (; made < 3 && err == ERR_OK; made++) {
-        err = key_create(dir_fd, file_names[made], types[made], seeds + made * SIGN_SEED_SIZE);
+        err =
+            keyfile_key_create(&dir, file_names[made], types[made], seeds + made * SIGN_SEED_SIZE);
     }
     if (err == ERR_OK) { /* last: with it the set is complete */
-        err = file_create(dir_fd, file_names[3], record);
+        err = keyfile_create(&dir, file_names[3], record);
     }
     if (err == ERR_OK && fsync(dir_fd) != 0) {
-        err = err_of_errno(errno);
+        err = keyfile_err(errno);
         made = 4;
     }
     if (err == ERR_OK) {
@@ -202,12 +129,12 @@ enum err keys_create(const char *dir, const char *name, uint64_t now_s, struct l
     if (sodium_init() < 0) {
         return ERR_INTERNAL;
     }
-    defer(secret_free) uint8_t *seeds = sodium_malloc(3 * (size_t) SIGN_SEED_SIZE);
+    defer(keyfile_secret_free) uint8_t *seeds = sodium_malloc(3 * (size_t) SIGN_SEED_SIZE);
     if (seeds == NULL) {
         return ERR_NOMEM;
     }
     bool made = false;
-    defer(fd_close) int dir_fd = -1;
+    defer(keyfile_fd_close) int dir_fd = -1;
     enum err err = dir_open_new(dir, &made, &dir_fd);
     if (err != ERR_OK) {
         return err;
@@ -231,219 +158,168 @@ enum err keys_create(const char *dir, const char *name, uint64_t now_s, struct l
 
 /* ---- loading ---- */
 
-/* What one load works on: for the sentences. */
+/* A file of the set that keys_load_set names. */
 struct load {
-    const char *dir;
-    int dir_fd;
-    struct say *say;
+    struct keyfile_dir dir;
+    const char *suffix;
+    char name[NAME_MAX_HERE];
 };
 
-static enum err refuse(const struct load *load, const char *name, const char *cause,
-                       const char *next)
+static const char *name_of(struct load *load, const char *name)
 {
-    say_set(load->say, "%s/%s: %s; %s", load->dir, name, cause, next);
-    return ERR_KEY;
+    (void) snprintf(load->name, sizeof load->name, "%s%s", name, load->suffix);
+    return load->name;
 }
 
-static enum err refuse_errno(const struct load *load, const char *name, int code)
+static enum err missing_is_bad(enum err err)
 {
-    if (code == ELOOP) {
-        return refuse(load, name, "is a symbolic link", "put the file itself there");
-    }
-    if (code == ENOENT) {
-        return refuse(load, name, "is missing", "restore it, or make a lab with: essaim init");
-    }
-    say_set(load->say, "%s/%s: %s; check the file and who owns it", load->dir, name,
-            strerrordesc_np(code));
-    return err_of_errno(code);
+    return err == ERR_NOT_FOUND ? ERR_KEY : err;
 }
 
-/* Judges what is open, not its name, so that nothing can be swapped in between. `closed`: the mode
- * bits that must not be set. */
-static enum err stat_check(const struct load *load, const char *name, const struct stat *seen,
-                           mode_t closed)
+static enum err public_read(struct load *load, const char *name, size_t size_max, struct buf *into)
 {
-    if (!S_ISREG(seen->st_mode)) {
-        return refuse(load, name, "is not a regular file", "put the file itself there");
+    uint8_t *at = buf_extend(into, size_max + 1);
+    if (at == NULL) {
+        return into->err;
     }
-    if (seen->st_uid != geteuid()) {
-        return refuse(load, name, "belongs to another user",
-                      "chown it to the user the daemon runs as");
-    }
-    if ((seen->st_mode & closed) != 0) {
-        return refuse(load, name, "is open to others",
-                      "chmod 0600 it, and make new keys if others may have read it");
-    }
-    return ERR_OK;
+    size_t size = 0;
+    enum err err = keyfile_read(&load->dir, name, S_IWGRP | S_IWOTH, at, size_max + 1, &size);
+    into->size = size;
+    return err;
 }
 
-/* Reads at most size_max bytes of a small file; more is refused. */
-static enum err file_read(const struct load *load, const char *name, mode_t closed, uint8_t *into,
-                          size_t size_max, size_t *ret_size)
+static enum err record_read(struct load *load, struct keys *keys, struct lab_record *ret_record)
 {
-    /* O_NONBLOCK: a FIFO under that name must be refused, not waited for. */
-    int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-    defer(fd_close) int fd = openat(load->dir_fd, name, flags);
-    struct stat seen;
-    if (fd < 0 || fstat(fd, &seen) != 0) {
-        return refuse_errno(load, name, errno);
-    }
-    enum err err = stat_check(load, name, &seen, closed);
+    const char *name = name_of(load, KEYS_RECORD);
+    enum err err = public_read(load, name, RECORD_SIZE_MAX, &keys->record);
     if (err != ERR_OK) {
         return err;
     }
-    size_t size = 0;
-    ssize_t got = 1;
-    while (size < size_max && got != 0) {
-        got = read(fd, into + size, size_max - size);
-        if (got < 0 && errno != EINTR) {
-            return refuse_errno(load, name, errno);
-        }
-        size += got > 0 ? (size_t) got : 0;
-    }
-    if (size == size_max) {
-        return refuse(load, name, "is too long", "restore the file as essaim init made it");
-    }
-    *ret_size = size;
-    return ERR_OK;
-}
-
-/* "essaim-key-1 TYPE HEX\n", nothing else. */
-static bool line_decode(const char *line, size_t size, const char *type, uint8_t *ret_seed)
-{
-    char head[KEY_LINE_MAX];
-    int head_size = snprintf(head, sizeof head, KEY_PREFIX "%s ", type);
-    must(head_size > 0 && (size_t) head_size < sizeof head);
-    size_t hex_at = (size_t) head_size;
-    size_t hex_size = 2 * (size_t) SIGN_SEED_SIZE;
-    if (size != hex_at + hex_size + 1 || memcmp(line, head, hex_at) != 0 ||
-        line[size - 1] != '\n') {
-        return false;
-    }
-    size_t bin_size = 0;
-    const char *end = NULL;
-    int failed =
-        sodium_hex2bin(ret_seed, SIGN_SEED_SIZE, line + hex_at, hex_size, NULL, &bin_size, &end);
-    return failed == 0 && bin_size == SIGN_SEED_SIZE && end == line + hex_at + hex_size;
-}
-
-static enum err key_read(const struct load *load, const char *name, const char *type,
-                         uint8_t *ret_seed)
-{
-    defer(secret_free) uint8_t *line = sodium_malloc(KEY_LINE_MAX);
-    if (line == NULL) {
-        return ERR_NOMEM;
-    }
-    size_t size = 0;
-    enum err err = file_read(load, name, S_IRWXG | S_IRWXO, line, KEY_LINE_MAX, &size);
-    if (err != ERR_OK) {
-        return err;
-    }
-    if (!line_decode((const char *) line, size, type, ret_seed)) {
-        return refuse(load, name, "is not a key of this kind",
-                      "restore the file as essaim init made it");
-    }
-    return ERR_OK;
-}
-
-static enum err record_read(const struct load *load, struct keys *keys,
-                            struct lab_record *ret_record)
-{
-    uint8_t *into = buf_extend(&keys->record, RECORD_SIZE_MAX + 1);
-    if (into == NULL) {
-        return keys->record.err;
-    }
-    size_t size = 0;
-    enum err err =
-        file_read(load, "lab.record", S_IWGRP | S_IWOTH, into, RECORD_SIZE_MAX + 1, &size);
-    if (err != ERR_OK) {
-        return err;
-    }
-    keys->record.size = size;
     if (lab_record_open(buf_bytes(&keys->record), ret_record) != ERR_OK) {
-        return refuse(load, "lab.record", "is not a lab record its root key signed",
-                      "restore the file as it was made");
+        return keyfile_refuse(&load->dir, name, N_("is not a lab record its root key signed"),
+                              N_("restore the file as it was made"));
     }
     keys->lab = ret_record->lab;
     keys->generation = ret_record->generation;
     return ERR_OK;
 }
 
-static enum err keys_read(const struct load *load, struct keys *keys)
+static enum err no_memory(const struct load *load)
 {
-    struct lab_record record;
-    enum err err = record_read(load, keys, &record);
-    if (err != ERR_OK) {
-        return err;
-    }
-    defer(secret_free) uint8_t *seed = sodium_malloc(SIGN_SEED_SIZE);
+    say_set(load->dir.say, "%s: no memory for the keys", load->dir.name);
+    return ERR_NOMEM;
+}
+
+static enum err signing_read(struct load *load, struct keys *keys, const uint8_t wanted[KEY_SIZE])
+{
+    defer(keyfile_secret_free) uint8_t *seed = sodium_malloc(SIGN_SEED_SIZE);
     keys->signing_secret = sodium_malloc(SIGN_SECRET_SIZE);
-    keys->link_secret = sodium_malloc(KEY_SIZE);
-    if (seed == NULL || keys->signing_secret == NULL || keys->link_secret == NULL) {
-        say_set(load->say, "%s: no memory for the keys", load->dir);
-        return ERR_NOMEM;
+    if (seed == NULL || keys->signing_secret == NULL) {
+        return no_memory(load);
     }
-    err = key_read(load, "signing.key", "signing", seed);
+    const char *name = name_of(load, KEYS_SIGNING);
+    enum err err = keyfile_key_read(&load->dir, name, "signing", seed);
     if (err != ERR_OK) {
-        return err;
+        return missing_is_bad(err);
     }
     uint8_t public_key[KEY_SIZE];
     sign_keypair(seed, public_key, keys->signing_secret);
-    if (memcmp(public_key, record.signing_pk, KEY_SIZE) != 0) {
-        return refuse(load, "signing.key", "does not belong to lab.record",
-                      "restore the two files that were made together");
+    return memcmp(public_key, wanted, KEY_SIZE) == 0
+               ? ERR_OK
+               : keyfile_refuse(&load->dir, name, N_("does not belong to lab.record"),
+                                N_("restore the two files that were made together"));
+}
+
+static enum err link_read(struct load *load, struct keys *keys, const uint8_t wanted[KEY_SIZE])
+{
+    keys->link_secret = sodium_malloc(KEY_SIZE);
+    if (keys->link_secret == NULL) {
+        return no_memory(load);
     }
-    err = key_read(load, "link.key", "link", keys->link_secret);
+    const char *name = name_of(load, KEYS_LINK);
+    enum err err = keyfile_key_read(&load->dir, name, "link", keys->link_secret);
+    if (err != ERR_OK) {
+        return missing_is_bad(err);
+    }
+    uint8_t public_key[KEY_SIZE];
+    bool fits = link_public(keys->link_secret, public_key) == ERR_OK &&
+                memcmp(public_key, wanted, KEY_SIZE) == 0;
+    const char *cause = keys->statement.size > 0 ? N_("does not belong to recover.statement")
+                                                 : N_("does not belong to lab.record");
+    return fits ? ERR_OK
+                : keyfile_refuse(&load->dir, name, cause,
+                                 N_("restore the two files that were made together"));
+}
+
+/* ERR_NOT_FOUND when there is no record. */
+static enum err set_read(struct load *load, struct keys *keys)
+{
+    struct lab_record record;
+    enum err err = record_read(load, keys, &record);
+    if (err == ERR_OK) {
+        err = signing_read(load, keys, record.signing_pk);
+    }
+    if (err == ERR_OK) {
+        err = link_read(load, keys, record.link_pk);
+    }
+    return err;
+}
+
+static enum err statement_read(struct load *load, struct keys *keys)
+{
+    uint8_t link_pk[KEY_SIZE];
+    uint64_t issued_at = 0;
+    enum err err = public_read(load, KEYS_STATEMENT, RECOVER_SIZE_MAX, &keys->statement);
     if (err != ERR_OK) {
         return err;
     }
-    if (link_public(keys->link_secret, public_key) != ERR_OK ||
-        memcmp(public_key, record.link_pk, KEY_SIZE) != 0) {
-        return refuse(load, "link.key", "does not belong to lab.record",
-                      "restore the two files that were made together");
+    if (recover_open(buf_bytes(&keys->statement), &keys->lab, link_pk, &issued_at) != ERR_OK) {
+        return keyfile_refuse(&load->dir, KEYS_STATEMENT,
+                              N_("is not a statement its root key signed"),
+                              N_("empty the directory, and run essaim recover again"));
     }
-    return ERR_OK;
+    return link_read(load, keys, link_pk);
 }
 
-static enum err dir_check(const struct load *load)
+static enum err set_load(const char *name, const char *suffix, bool recovering, struct keys *keys,
+                         struct say *say)
 {
-    struct stat seen;
-    if (load->dir_fd < 0 || fstat(load->dir_fd, &seen) != 0) {
-        say_set(load->say, "%s: %s; make a lab there with: essaim init", load->dir,
-                strerrordesc_np(errno));
-        return ERR_KEY;
-    }
-    if (seen.st_uid != geteuid()) {
-        say_set(load->say, "%s: belongs to another user; chown it to the user the daemon runs as",
-                load->dir);
-        return ERR_KEY;
-    }
-    if ((seen.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-        say_set(load->say, "%s: is open to others; chmod 0700 it", load->dir);
-        return ERR_KEY;
-    }
-    return ERR_OK;
-}
-
-enum err keys_load(const char *dir, struct keys *ret_keys, struct say *ret_say)
-{
-    if (sodium_init() < 0) {
-        return ERR_INTERNAL;
-    }
-    defer(fd_close) int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct load load = {.dir = dir, .dir_fd = dir_fd, .say = ret_say};
-    enum err err = dir_check(&load);
+    struct load load = {.suffix = suffix};
+    enum err err = sodium_init() < 0 ? ERR_INTERNAL : keyfile_dir_open(name, false, say, &load.dir);
     if (err != ERR_OK) {
         return err;
     }
+    err = set_read(&load, keys);
+    if (err == ERR_NOT_FOUND && recovering && keyfile_there(&load.dir, KEYS_STATEMENT)) {
+        buf_clear(&keys->record);
+        err = statement_read(&load, keys);
+    }
+    keyfile_dir_close(&load.dir);
+    return missing_is_bad(err);
+}
+
+static enum err load_whole(const char *dir, const char *suffix, bool recovering,
+                           struct keys *ret_keys, struct say *ret_say)
+{
     struct keys keys = {0};
-    err = keys_read(&load, &keys);
+    enum err err = set_load(dir, suffix, recovering, &keys, ret_say);
     if (err != ERR_OK) {
         keys_done(&keys);
         return err;
     }
     *ret_keys = keys;
     return ERR_OK;
+}
+
+enum err keys_load(const char *dir, struct keys *ret_keys, struct say *ret_say)
+{
+    return load_whole(dir, "", true, ret_keys, ret_say);
+}
+
+enum err keys_load_set(const char *dir, const char *suffix, struct keys *ret_keys,
+                       struct say *ret_say)
+{
+    return load_whole(dir, suffix, false, ret_keys, ret_say);
 }
 
 void keys_done(struct keys *keys)
@@ -454,5 +330,6 @@ void keys_done(struct keys *keys)
     sodium_free(keys->signing_secret);
     sodium_free(keys->link_secret);
     buf_done(&keys->record);
+    buf_done(&keys->statement);
     *keys = (struct keys){0};
 }

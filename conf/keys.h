@@ -7,7 +7,8 @@
  *   DIR/link.key      authenticates links                "essaim-key-1 TYPE HEX\n", HEX = 32 bytes
  *   DIR/lab.record    the lab record signed by the root key (public, binary)
  *
- * DIR itself is ours and mode 0700.
+ * A lab that is being recovered has link.key and, instead of the others, recover.statement
+ * (doc/protocol.md §9). DIR itself is ours and mode 0700.
  */
 #ifndef ESSAIM_CONF_KEYS_H
 #define ESSAIM_CONF_KEYS_H
@@ -16,11 +17,18 @@
 #include "conf/say.h"
 #include "proto/hash.h"
 
+#define KEYS_ROOT "root.key"
+#define KEYS_SIGNING "signing.key"
+#define KEYS_LINK "link.key"
+#define KEYS_RECORD "lab.record"
+#define KEYS_STATEMENT "recover.statement"
+
 struct keys {
     struct lab_id lab;
-    uint64_t generation;
-    struct buf record;       /* the signed lab record */
-    uint8_t *signing_secret; /* SIGN_SECRET_SIZE, guarded memory */
+    uint64_t generation;     /* 0: being recovered */
+    struct buf record;       /* the signed lab record; empty while being recovered */
+    struct buf statement;    /* the signed recovery statement; empty otherwise */
+    uint8_t *signing_secret; /* SIGN_SECRET_SIZE, guarded memory; NULL while being recovered */
     uint8_t *link_secret;    /* KEY_SIZE, guarded memory */
 };
 
@@ -36,6 +44,10 @@ MUST_USE enum err keys_create(const char *dir, const char *name, uint64_t now_s,
  * open to others, is not a key, or does not belong to the record; ERR_IO, ERR_NOMEM. `ret_say`
  * (may be NULL) is set on an error. Free with keys_done. Calls sodium_init. */
 MUST_USE enum err keys_load(const char *dir, struct keys *ret_keys, struct say *ret_say);
+
+/* The same with `suffix` behind each name, and no other state than that of a lab. */
+MUST_USE enum err keys_load_set(const char *dir, const char *suffix, struct keys *ret_keys,
+                                struct say *ret_say);
 
 /* Wipes and frees. Accepts NULL and zeroed objects. */
 void keys_done(struct keys *keys);
