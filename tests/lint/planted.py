@@ -69,6 +69,8 @@ TREES = [
     ("tidy.py", "proto/y.c", body("sprintf(0, 0);"), "banned: sprintf("),
     ("tidy.py", "proto/y.c", body("atoi(0);"), "banned: atoi("),
     ("tidy.py", "store/y.c", body("a = MDB_NOSYNC;"), "banned: MDB_NOSYNC"),
+    ("tidy.py", "tests/power/check.c", body("a = MDB_NOSYNC;"), "banned: MDB_NOSYNC"),
+    ("tidy.py", "tests/power/life.c", body("a = MDB_WRITEMAP;"), "banned: MDB_WRITEMAP"),
     ("tidy.py", "store/y.c", body("a = MDB_WRITEMAP;"), "banned: MDB_WRITEMAP"),
     ("tidy.py", "store/y.c", body("a = MDB_NOMETASYNC;"), "banned: MDB_NOMETASYNC"),
     ("tidy.py", "proto/y.c", body("msgpack_unpacker_init(0);"), "banned: msgpack_unpacker_init"),
