@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 /*
  * tests/power/life.c: the life of a small store: an own catalogue that is written to, two that are
- * followed, one that arrives staged; records, peers, forks, trash, restarts. One commit a step, one mark
- * a commit.
+ * followed, one that arrives staged; records, peers, forks, trash, restarts. One commit a step, one
+ * mark a commit.
  */
 #include "tests/power/power.h"
 
