@@ -188,8 +188,8 @@ static enum err apply_bodies(struct applying *applying)
 static enum err apply_revs(struct applying *applying)
 {
     const struct change_list *list = applying->apply->list;
-    uint32_t *order = malloc(list->count * sizeof *order);
-    if (order == NULL && list->count > 0) {
+    uint32_t *order = malloc((list->count + 1) * sizeof *order);
+    if (order == NULL) {
         return ERR_NOMEM;
     }
     size_t count = 0;
@@ -272,13 +272,10 @@ static enum err chain_replace(struct applying *applying, struct cursor *hashes)
     struct row row = {0};
     struct bytes key = rows_n(key_bytes, apply->id, 1);
     enum err held = cursor_seek(hashes, key, &row);
-    for (uint64_t n = 1; n <= apply->head->n; n++) {
+    for (uint64_t n = 1; n <= apply->head->n && (held == ERR_OK || held == ERR_NOT_FOUND); n++) {
         struct bytes hash = n == apply->head->n
                                 ? BYTES_OF_ARRAY(apply->head->hash.bytes)
                                 : bytes_of(apply->opening.data + (n - 1) * HASH_SIZE, HASH_SIZE);
-        if (held != ERR_OK && held != ERR_NOT_FOUND) {
-            return held;
-        }
         key = rows_n(key_bytes, apply->id, n);
         if (held != ERR_OK || !bytes_equal(row.key, key) || !bytes_equal(row.value, hash)) {
             enum err err = cursor_put(hashes, key, hash);
@@ -288,8 +285,8 @@ static enum err chain_replace(struct applying *applying, struct cursor *hashes)
         }
         held = held == ERR_OK ? cursor_next(hashes, &row) : held;
     }
-    if (apply->head->n == UINT64_MAX) {
-        return ERR_OK;
+    if (held != ERR_OK || apply->head->n == UINT64_MAX) {
+        return held == ERR_NOT_FOUND ? ERR_OK : held;
     }
     return rows_forget(hashes, rows_n(key_bytes, apply->id, apply->head->n + 1), apply->id);
 }

@@ -4,8 +4,9 @@
  *
  * First bodies in seq order (sequential reads): each must match its slugs row and leaf (it was
  * checked to be canonical when it came), or be staged or trash; then, per catalogue: lab record
- * signature, head signature, the chain of head hashes from head 1 to the head's history, digests
- * and root recomputed from `slugs`, count and bytes, and that revs and slugs agree; then all lab
+ * signature, head signature, the chain of head hashes from head 1 through merge heads to the head's
+ * history, and the last good head of the generation before in it, digests and root recomputed from
+ * `slugs`, count and bytes, and that revs and slugs agree; then the proofs of forks, all lab
  * records and the small tables. When bodies are damaged they are gone through twice.
  */
 #ifndef ESSAIM_STORE_SCRUB_H
@@ -31,6 +32,7 @@ struct scrub_page {
     struct scrub_problem problems[64];
     uint32_t catalogue; /* the catalogue this page checked; 0 = none */
     bool catalogue_ok;
+    const char *note; /* of this catalogue, no problem: static English text; NULL */
 };
 /* One page: `at` says where to go on (all zero to start) and is moved; about `count` bodies, or one
  * catalogue. */

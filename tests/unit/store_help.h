@@ -19,6 +19,7 @@
 
 #include "base/limits.h"
 #include "proto/entry.h"
+#include "proto/fork.h"
 #include "proto/opening.h"
 #include "proto/pack.h"
 #include "store/catalogue.h"
@@ -343,6 +344,54 @@ HELP struct head help_chain_put(struct scratch *scratch, unsigned salt, uint64_t
     return head;
 }
 
+/* Two branches that part at head k and end at heads n_a and n_b, in a proof. */
+HELP void help_fork_proof(struct scratch *scratch, uint64_t k, uint64_t n_a, uint64_t n_b,
+                          struct buf *into)
+{
+    struct lab_record record;
+    struct buf record_bytes = {0}, heads[2] = {{0}, {0}};
+    struct fork_branch branches[2];
+    struct opening common = {0}, items[2] = {{0}, {0}};
+    struct hash at_k;
+    static const struct hash zero;
+    help_record(&scratch->keys, 1, &record_bytes, &record);
+    help_chain(&common, 1, k, NULL, 0);
+    ok(opening_history(&common, &zero, NULL, NULL, k, &at_k));
+    for (unsigned i = 0; i < 2; i++) {
+        struct head head = {.lab = scratch->name.lab,
+                            .generation = 1,
+                            .n = i == 0 ? n_a : n_b,
+                            .issued_at = 1700000000 + i};
+        memcpy(head.audience, scratch->name.audience, sizeof head.audience);
+        opening_begin(&items[i], k);
+        for (uint64_t n = k; n < head.n; n++) {
+            struct hash hash = help_hash(500 + i, n);
+            ok(opening_add(&items[i], BYTES_OF_ARRAY(hash.bytes)));
+        }
+        ok(opening_history(&items[i], &at_k, NULL, NULL, head.n, &head.history));
+        ok(head_sign(&head, scratch->keys.signing_secret, &heads[i]));
+        branches[i] =
+            (struct fork_branch){.head = buf_bytes(&heads[i]), .history = at_k, .items = &items[i]};
+    }
+    ok(fork_encode(buf_bytes(&record_bytes), k, &branches[0], &branches[1], into));
+    buf_done(&record_bytes);
+    opening_done(&common);
+    for (unsigned i = 0; i < 2; i++) {
+        buf_done(&heads[i]);
+        opening_done(&items[i]);
+    }
+}
+
+/* Keeps it, or a fork without a proof. */
+HELP void help_fork(struct scratch *scratch, uint32_t id, uint64_t generation, uint64_t k,
+                    struct bytes proof)
+{
+    struct txn *txn = help_write(scratch);
+    uint64_t arrival;
+    ok(fork_put(txn, id, generation, k, proof, &scratch->keys.lab, &arrival));
+    ok(txn_commit(txn));
+}
+
 /* Publishes entries first … first + count - 1 as one head. */
 HELP struct head help_publish(struct scratch *scratch, unsigned first, unsigned count,
                               unsigned salt, size_t size)
@@ -421,6 +470,35 @@ HELP void help_lab(struct scratch *scratch)
     ok(txn_commit(txn));
     buf_done(&bytes);
 }
+
+/* Makes the store, which must be closed, what the first release left: the tables up to TRASH,
+ * schema 1. */
+#define HELP_TABLE_ROW(name, text) (text),
+HELP void help_schema_1(struct scratch *scratch)
+{
+    static const char *const tables[] = {TABLES(HELP_TABLE_ROW)};
+    MDB_env *env = NULL;
+    MDB_txn *txn = NULL;
+    MDB_dbi dbi;
+    uint8_t schema[4];
+    be32_put(schema, 1);
+    MDB_val key = {.mv_size = 6, .mv_data = (void *) (uintptr_t) "schema"};
+    MDB_val value = {.mv_size = sizeof schema, .mv_data = schema};
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, TABLE_COUNT), 0);
+    assert_int_equal(mdb_env_set_mapsize(env, scratch->options.map_size), 0);
+    assert_int_equal(mdb_env_open(env, scratch->path, 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    for (size_t i = TABLE_TRASH + 1; i < TABLE_COUNT; i++) {
+        assert_int_equal(mdb_dbi_open(txn, tables[i], 0, &dbi), 0);
+        assert_int_equal(mdb_drop(txn, dbi, 1), 0);
+    }
+    assert_int_equal(mdb_dbi_open(txn, tables[TABLE_META], 0, &dbi), 0);
+    assert_int_equal(mdb_put(txn, dbi, &key, &value, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+}
+#undef HELP_TABLE_ROW
 
 /* Scrubs all and gives the number of problems. */
 HELP uint64_t help_scrub(struct scratch *scratch, size_t count)

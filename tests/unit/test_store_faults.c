@@ -107,11 +107,15 @@ WRAPPED(strdup, (const char *text), (text))
     } while (0)
 
 /* What the life publishes is made before the faults begin. */
+#define CHAIN_N 6
+
 struct life {
     struct scratch *scratch;
     struct buf record_bytes, entries[12], signed_head;
     struct lab_record record;
     struct change_list list;
+    struct opening chain; /* of the heads before CHAIN_N, with a side */
+    struct buf proof;
 };
 
 static enum err life_bodies(struct life *life, struct txn *txn, uint32_t id, unsigned first,
@@ -210,6 +214,65 @@ static enum err life_third(struct life *life, struct txn *txn)
     return catalogue_chores(txn, 1000, 100, &left);
 }
 
+/* The chain up to head n, with its sides or without, in place of what is held. */
+static enum err life_replace(struct life *life, struct txn *txn, uint64_t n, bool sides)
+{
+    static const struct hash zero;
+    struct plan plan;
+    struct head head = {
+        .lab = life->scratch->name.lab, .generation = 1, .audience = "public", .n = n};
+    uint64_t arrival;
+    TRY(change_settle(&life->list, NULL));
+    TRY(catalogue_plan(txn, 1, &life->list, &plan));
+    head.count = plan.count;
+    head.bytes = plan.bytes;
+    head.root = plan.root;
+    TRY(opening_history(&life->chain, &zero, NULL, NULL, n, &head.history));
+    buf_clear(&life->signed_head);
+    TRY(head_sign(&head, life->scratch->keys.signing_secret, &life->signed_head));
+    struct apply apply = {.id = 1,
+                          .list = &life->list,
+                          .plan = &plan,
+                          .head = &head,
+                          .signed_head = buf_bytes(&life->signed_head),
+                          .opening = bytes_of(life->chain.hashes.data, (n - 1) * HASH_SIZE),
+                          .opening_from = 1,
+                          .chain = sides ? &life->chain : NULL,
+                          .replace = true,
+                          .from = life->scratch->keys.lab,
+                          .now_s = 1000};
+    TRY(catalogue_apply(txn, &apply, &arrival));
+    change_done(&life->list);
+    return ERR_OK;
+}
+
+/* A longer chain with a side, a shorter one (hashes, sides and hints go), the longer one again. */
+static enum err life_chains(struct life *life, struct txn *txn)
+{
+    struct change withdrawal = {.slug_hash = help_slug(6)};
+    struct plan alone;
+    defer(buf_done) struct buf pairs = {0};
+    unsigned bucket = bucket_of(&withdrawal.slug_hash);
+    TRY(change_add(&life->list, &withdrawal));
+    TRY(catalogue_pairs(txn, 1, &life->list, bucket, &pairs));
+    TRY(catalogue_pairs(txn, 1, NULL, bucket, &pairs));
+    TRY(change_plan(&life->list, &alone));
+    TRY(life_replace(life, txn, CHAIN_N, true));
+    TRY(life_replace(life, txn, 2, false));
+    return life_replace(life, txn, CHAIN_N, true);
+}
+
+static enum err life_forks(struct life *life, struct txn *txn)
+{
+    const struct lab_id *from = &life->record.lab;
+    uint64_t arrival;
+    TRY(life_chains(life, txn));
+    TRY(fork_put(txn, 1, 1, 4, bytes_of(NULL, 0), from, &arrival));
+    TRY(fork_drop(txn, 1));
+    TRY(fork_put(txn, 1, 1, 4, bytes_of(NULL, 0), from, &arrival));
+    return fork_put(txn, 1, 1, 3, buf_bytes(&life->proof), from, &arrival);
+}
+
 static enum err life_walk(struct txn *txn)
 {
     struct entry_cursor *cursor = NULL;
@@ -223,6 +286,25 @@ static enum err life_walk(struct txn *txn)
     }
     entry_cursor_close(cursor);
     return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err life_history(struct life *life, struct txn *txn)
+{
+    struct hash history, hash = help_hash(77, 3);
+    enum where where;
+    struct held_fork held;
+    struct opening opening = {0};
+    uint32_t id = 0;
+    TRY(history_at(txn, 1, CHAIN_N, &history));
+    TRY(history_where(txn, 1, 3, &hash, &where));
+    opening_begin(&opening, 1);
+    enum err err = history_opening(txn, 1, CHAIN_N, SIZE_MAX, &opening);
+    bool same = opening.hashes.size == life->chain.hashes.size && opening.side_count == 1;
+    opening_done(&opening);
+    TRY(err);
+    TRY(fork_next(txn, &id));
+    TRY(fork_get(txn, id, &held));
+    return same && id == 1 && held.k == 3 ? ERR_OK : ERR_CORRUPT;
 }
 
 static enum err life_read(struct life *life, struct txn *txn)
@@ -250,6 +332,7 @@ static enum err life_read(struct life *life, struct txn *txn)
     TRY(arrival_next(txn, 0, &arrival));
     TRY(arrival_last(txn, &count));
     TRY(peer_next(txn, true, &at, &peer));
+    TRY(life_history(life, txn));
     struct scrub_page page = {0};
     while (!page.done) {
         TRY(scrub_step(txn, scrub_at, 4, &page));
@@ -284,6 +367,7 @@ static enum err life_run(struct life *life)
     TRY(life_write(life, life_second));
     TRY(store_trim(scratch->store));
     TRY(life_write(life, life_third));
+    TRY(life_write(life, life_forks));
     for (unsigned i = 0; i < 70; i++) {
         TRY(store_room(scratch->store));
     }
@@ -301,6 +385,9 @@ static void life_init(struct life *life, struct scratch *scratch)
     for (unsigned i = 0; i < 12; i++) {
         help_entry(i % 8, i < 8 ? 1 : 2, i, 200, &life->entries[i]);
     }
+    static const struct help_side side[] = {{.n = 4, .k = 2, .count = 1}};
+    help_chain(&life->chain, 1, CHAIN_N, side, 1);
+    help_fork_proof(scratch, 3, 4, 5, &life->proof);
     assert_non_null(buf_extend(&life->signed_head, HEAD_SIZE_MAX));
 }
 
@@ -312,6 +399,8 @@ static void life_done(struct life *life)
     buf_done(&life->record_bytes);
     buf_done(&life->signed_head);
     change_done(&life->list);
+    opening_done(&life->chain);
+    buf_done(&life->proof);
 }
 
 static void files_remove(struct scratch *scratch)
@@ -371,6 +460,48 @@ static void every_failing_allocation_ends_in_an_error_and_a_sound_store(void **s
     assert_true(k > 20);
 }
 
+/* An upgrade that fails leaves the old store, and the next opening brings it up. */
+static bool upgrade_with_fault(struct scratch *scratch, struct bytes file, unsigned k, int code)
+{
+    help_close(scratch);
+    help_file_put(scratch, file);
+    fault_calls = 0;
+    fault_fired = false;
+    fault_code = code;
+    fault_at = k;
+    enum err err = store_open(scratch->path, &scratch->options, &scratch->store);
+    fault_at = 0;
+    fault_code = 0;
+    if (fault_fired && err == ERR_OK) {
+        fail_msg("fault %d at call %u was passed over", code, k);
+    }
+    help_close(scratch);
+    ok(store_open(scratch->path, &scratch->options, &scratch->store));
+    assert_int_equal(help_rows(scratch, TABLE_SIDES), 0);
+    assert_int_equal(help_scrub(scratch, 100), 0);
+    return !fault_fired;
+}
+
+static void an_upgrade_that_fails_is_done_by_the_next_opening(void **state)
+{
+    struct scratch *scratch = *state;
+    struct buf file = {0};
+    static const int codes[] = {EIO, ENOMEM};
+    help_lab(scratch);
+    (void) help_publish(scratch, 0, 20, 1, 100);
+    help_close(scratch);
+    help_schema_1(scratch);
+    help_file(scratch, &file);
+    for (size_t i = 0; i < 2; i++) {
+        unsigned k = 1;
+        while (!upgrade_with_fault(scratch, buf_bytes(&file), k, codes[i])) {
+            assert_true(++k < 500);
+        }
+        assert_true(k > 2);
+    }
+    buf_done(&file);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, help_setup, help_teardown)
 
 int main(void)
@@ -378,6 +509,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(every_failing_call_of_lmdb_ends_in_an_error_and_a_sound_store),
         TEST(every_failing_allocation_ends_in_an_error_and_a_sound_store),
+        TEST(an_upgrade_that_fails_is_done_by_the_next_opening),
     };
     return cmocka_run_group_tests_name("store_faults", tests, NULL, NULL);
 }

@@ -16,6 +16,11 @@
 
 enum verdict { VERDICT_HARMLESS, VERDICT_NAMED, VERDICT_REFUSED, VERDICT_WRONG, VERDICT_SILENT };
 
+#define CHAIN_N 150u
+#define FORK_K 100u
+
+static struct buf kept_proof;
+
 /* By head: a flip in a meta page may show the state before the last commit, whole and signed. */
 static struct hash leaves[2][ENTRIES];
 
@@ -65,6 +70,17 @@ static bool slugs_right(struct txn *txn, const struct hash *wanted, int *good)
     return true;
 }
 
+/* The chain that leads to the head, and the fork. */
+static bool chain_right(struct txn *txn, const struct head *head)
+{
+    struct hash history;
+    struct held_fork held;
+    return history_at(txn, 1, head->n, &history) == ERR_OK &&
+           memcmp(history.bytes, head->history.bytes, HASH_SIZE) == 0 &&
+           fork_get(txn, 1, &held) == ERR_OK && held.k == FORK_K && held.generation == 1 &&
+           bytes_equal(held.proof, buf_bytes(&kept_proof));
+}
+
 static enum verdict look(struct scratch *scratch)
 {
     struct txn *txn = NULL;
@@ -92,7 +108,8 @@ static enum verdict look(struct scratch *scratch)
     if (problems > 0) {
         return VERDICT_NAMED;
     }
-    bool whole = good == ENTRIES && by_slug == ENTRIES && head && held.head.count == ENTRIES;
+    bool whole = good == ENTRIES && by_slug == ENTRIES && head && held.head.count == ENTRIES &&
+                 chain_right(txn, &held.head);
     return whole ? VERDICT_HARMLESS : VERDICT_SILENT;
 }
 
@@ -129,6 +146,11 @@ static void rot_init(struct rot *rot, struct scratch *scratch)
     help_lab(scratch);
     (void) help_publish(scratch, 0, ENTRIES, 1, 300);
     (void) help_publish(scratch, 7, 3, 2, 6000);
+    static const struct help_side sides[] = {{.n = 60, .k = 10, .count = 40},
+                                             {.n = 140, .k = 70, .count = 60}};
+    help_fork_proof(scratch, FORK_K, 250, 200, &kept_proof);
+    help_fork(scratch, 1, 1, FORK_K, buf_bytes(&kept_proof));
+    (void) help_chain_put(scratch, 1, CHAIN_N, sides, 2);
     for (unsigned i = 0; i < ENTRIES; i++) {
         bool again = i >= 7 && i < 10;
         help_entry(i, 1, 1, 300, &entry);
@@ -168,6 +190,7 @@ static void rot_done(struct rot *rot)
                   rot->counts[VERDICT_HARMLESS], rot->counts[VERDICT_NAMED],
                   rot->counts[VERDICT_REFUSED], rot->died);
     buf_done(&rot->file);
+    buf_done(&kept_proof);
 }
 
 static void a_flipped_bit_never_gives_a_wrong_entry(void **state)

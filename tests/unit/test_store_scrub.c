@@ -255,20 +255,287 @@ static void put_generation(struct scratch *scratch, uint64_t generation,
     buf_done(&bytes);
 }
 
-static void a_head_of_an_older_generation_stands_only_where_named(void **state)
+/* What verify says of catalogue 1 that is no problem; no problem may be seen. */
+static void is_noted(struct scratch *scratch, const char *wanted)
+{
+    struct scrub_page page = page_with(scratch, true);
+    assert_int_equal(page.catalogue, 1);
+    assert_true(page.catalogue_ok);
+    assert_int_equal(page.problems_seen, 0);
+    if (wanted == NULL) {
+        assert_null(page.note);
+    } else {
+        assert_non_null(page.note);
+        assert_string_equal(page.note, wanted);
+    }
+    assert_int_equal(help_scrub(scratch, 100), 0);
+}
+
+static void a_head_of_an_older_generation_waits_or_is_vouched_for(void **state)
 {
     struct scratch *scratch = *state;
+    static const char *const waiting = "a newer generation's head has not arrived yet";
     some_catalogue(scratch);
     struct txn *txn = help_read(scratch);
     struct held_head held;
     ok(catalogue_head(txn, 1, &held));
     txn_end(txn);
+    is_noted(scratch, NULL);
     put_generation(scratch, 2, NULL);
-    is_seen(scratch, "the head belongs to a generation that does not stand");
+    is_noted(scratch, waiting);
     struct last_good good = {
         .audience = bytes_of_str("public"), .n = held.head.n, .head_hash = held.head.hash};
     put_generation(scratch, 2, &good);
+    is_noted(scratch, NULL);
+    good.n++; /* ours is on the way to it */
+    put_generation(scratch, 3, &good);
+    is_noted(scratch, NULL);
+    good.n = held.head.n - 1;
+    put_generation(scratch, 4, &good);
+    is_noted(scratch, waiting);
+    good.n = held.head.n;
+    good.head_hash = help_hash(1, 1);
+    put_generation(scratch, 5, &good);
+    is_noted(scratch, waiting);
+    good.head_hash = held.head.hash;
+    good.audience = bytes_of_str("other");
+    put_generation(scratch, 6, &good);
+    is_noted(scratch, waiting);
+    good.audience = bytes_of_str("public");
+    good.network = help_hash(1, 1);
+    put_generation(scratch, 7, &good);
+    is_noted(scratch, waiting);
+}
+
+static void a_head_of_a_generation_without_its_record_is_named(void **state)
+{
+    struct scratch *scratch = *state;
+    struct opening chain = {0};
+    struct change_list none = {0};
+    some_catalogue(scratch);
+    help_chain(&chain, 1, 4, NULL, 0);
+    struct txn *txn = help_write(scratch);
+    (void) help_replace(scratch, txn, 1, &chain, 2, &none);
+    ok(txn_commit(txn));
+    is_seen(scratch, "the head belongs to a generation that does not stand");
+    opening_done(&chain);
+}
+
+/* A record whose signing key is the one that the heads of these tests are signed with. */
+static void put_generation_with_key(struct scratch *scratch, uint64_t generation,
+                                    const struct last_good *last_good)
+{
+    struct buf bytes = {0};
+    uint64_t arrival;
+    struct lab_record record = {.lab = scratch->keys.lab,
+                                .generation = generation,
+                                .name = bytes_of_str("Ti Lab"),
+                                .last_good_count = 1};
+    memcpy(record.signing_pk, scratch->keys.signing_pk, KEY_SIZE);
+    memset(record.link_pk, 9, KEY_SIZE);
+    record.last_good[0] = *last_good;
+    ok(lab_record_sign(&record, scratch->keys.root_secret, &bytes));
+    struct txn *txn = help_write(scratch);
+    ok(lab_put(txn, &record, buf_bytes(&bytes), &scratch->keys.lab, &arrival));
+    ok(txn_commit(txn));
+    buf_done(&bytes);
+}
+
+static void a_newer_generation_stands_on_the_last_good_head(void **state)
+{
+    struct scratch *scratch = *state;
+    struct opening chain = {0};
+    struct change_list none = {0};
+    struct last_good good = {
+        .audience = bytes_of_str("public"), .n = 2, .head_hash = help_hash(1, 2)};
+    static const char *const wrong =
+        "the chain does not hold the last good head of the generation before";
+    static const struct help_side side[] = {{.n = 5, .k = 2, .count = 2}};
+    some_catalogue(scratch);
+    help_chain(&chain, 1, 6, side, 1);
+    struct txn *txn = help_write(scratch);
+    (void) help_replace(scratch, txn, 1, &chain, 2, &none);
+    ok(txn_commit(txn));
+    opening_done(&chain);
+    put_generation_with_key(scratch, 2, &good);
+    is_noted(scratch, NULL);
+    good.head_hash = help_hash(2, 2);
+    put_generation_with_key(scratch, 2, &good);
+    is_seen(scratch, wrong);
+    good.head_hash = help_hash(1001, 2); /* on a side only */
+    put_generation_with_key(scratch, 2, &good);
+    is_seen(scratch, wrong);
+    good.n = 60; /* not reached */
+    put_generation_with_key(scratch, 2, &good);
+    is_seen(scratch, wrong);
+    uint8_t key[28] = {0};
+    good.n = 2;
+    put_generation_with_key(scratch, 2, &good);
+    be32_put(key, 1);
+    be64_put(key + 4, 2);
+    del(scratch, TABLE_HASHES, bytes_of(key, 12)); /* not said twice */
+    is_seen(scratch, "hashes of earlier heads are missing or damaged");
+}
+
+static struct bytes side_key(uint8_t key[28], uint32_t id, uint64_t merge, uint64_t n)
+{
+    be32_put(key, id);
+    be64_put(key + 4, merge);
+    be64_put(key + 12, n);
+    return bytes_of(key, 20);
+}
+
+static void damage_to_sides_is_named(void **state)
+{
+    struct scratch *scratch = *state;
+    static const struct help_side sides[] = {{.n = 6, .k = 2, .count = 3},
+                                             {.n = 12, .k = 7, .count = 2}};
+    struct hash hash = help_hash(9, 9);
+    uint8_t key[28] = {0};
+    some_catalogue(scratch);
+    (void) help_chain_put(scratch, 1, 12, sides, 2);
     assert_int_equal(help_scrub(scratch, 100), 0);
+    flip(scratch, TABLE_SIDES, side_key(key, 1, 6, 3), 7);
+    is_seen(scratch, "the hashes of earlier heads do not lead to the head");
+    flip(scratch, TABLE_SIDES, side_key(key, 1, 6, 3), 7);
+    del(scratch, TABLE_SIDES, side_key(key, 1, 6, 4)); /* a shorter side, another history */
+    is_seen(scratch, "the hashes of earlier heads do not lead to the head");
+    (void) help_chain_put(scratch, 1, 12, sides, 2);
+    del(scratch, TABLE_SIDES, side_key(key, 1, 6, 3));
+    is_seen(scratch, "the side of a merge head is damaged");
+    (void) help_chain_put(scratch, 1, 12, sides, 2);
+    del(scratch, TABLE_SIDES, side_key(key, 1, 12, 7));
+    del(scratch, TABLE_SIDES, side_key(key, 1, 12, 8));
+    is_seen(scratch, "the hashes of earlier heads do not lead to the head");
+    (void) help_chain_put(scratch, 1, 12, sides, 2);
+    help_row(scratch, TABLE_SIDES, side_key(key, 1, 9, 4), BYTES_OF_ARRAY(hash.bytes));
+    is_seen(scratch, "the hashes of earlier heads do not lead to the head");
+    (void) help_chain_put(scratch, 1, 12, sides, 2);
+    help_row(scratch, TABLE_SIDES, side_key(key, 1, 13, 4), BYTES_OF_ARRAY(hash.bytes));
+    is_seen(scratch, "a side belongs to no merge head");
+    (void) help_chain_put(scratch, 1, 12, sides, 2);
+    assert_int_equal(help_scrub(scratch, 100), 0);
+    static const uint32_t others[] = {0, 2, UINT32_MAX};
+    for (unsigned i = 0; i < 3; i++) {
+        help_row(scratch, TABLE_SIDES, side_key(key, others[i], 6, 4), BYTES_OF_ARRAY(hash.bytes));
+        is_seen(scratch, "a side belongs to no merge head");
+        del(scratch, TABLE_SIDES, side_key(key, others[i], 6, 4));
+    }
+    help_row(scratch, TABLE_SIDES, bytes_of_str("no key"), BYTES_OF_ARRAY(hash.bytes));
+    is_seen(scratch, "the side of a merge head is damaged");
+}
+
+static void hashes_behind_the_head_are_named(void **state)
+{
+    struct scratch *scratch = *state;
+    struct hash hash = help_hash(9, 9);
+    uint8_t key[28] = {0};
+    some_catalogue(scratch);
+    be32_put(key, 1);
+    be64_put(key + 4, 4);
+    help_row(scratch, TABLE_HASHES, bytes_of(key, 12), BYTES_OF_ARRAY(hash.bytes));
+    is_seen(scratch, "there are hashes of heads behind the held one");
+}
+
+static void fork_forget(struct scratch *scratch, uint32_t id)
+{
+    struct txn *txn = help_write(scratch);
+    ok(fork_drop(txn, id));
+    ok(txn_commit(txn));
+}
+
+static void proofs_of_forks_are_verified(void **state)
+{
+    struct scratch *scratch = *state;
+    static const char *const wrong = "the proof of a fork does not verify";
+    struct buf proof = {0};
+    uint8_t key[28] = {0};
+    some_catalogue(scratch);
+    help_fork_proof(scratch, 3, 5, 6, &proof);
+    help_fork(scratch, 1, 1, 3, buf_bytes(&proof));
+    assert_int_equal(help_scrub(scratch, 100), 0);
+    for (size_t at = 25; at < 25 + proof.size; at += 37) {
+        flip(scratch, TABLE_FORKS, id_key(key, 1), at);
+        is_seen(scratch, wrong);
+        flip(scratch, TABLE_FORKS, id_key(key, 1), at);
+    }
+    help_fork(scratch, 1, 1, 2, buf_bytes(&proof));
+    is_seen(scratch, wrong);
+    help_fork(scratch, 1, 2, 3, buf_bytes(&proof));
+    is_seen(scratch, wrong);
+    help_fork(scratch, 1, 1, 3, bytes_of(NULL, 0)); /* too large to be kept: nothing to verify */
+    assert_int_equal(help_scrub(scratch, 100), 0);
+    help_row(scratch, TABLE_FORKS, id_key(key, 1), bytes_of_str("short"));
+    is_seen(scratch, "a fork is malformed");
+    help_row(scratch, TABLE_FORKS, bytes_of_str("no id"), bytes_of_str("short"));
+    is_seen(scratch, "a fork is malformed");
+    buf_done(&proof);
+}
+
+static void a_fork_has_its_catalogue_and_its_arrival(void **state)
+{
+    struct scratch *scratch = *state;
+    static const char *const lost = "a fork belongs to no catalogue";
+    struct buf proof = {0};
+    uint8_t key[28] = {0};
+    uint32_t id = 0;
+    some_catalogue(scratch);
+    help_fork_proof(scratch, 3, 5, 6, &proof);
+    help_fork(scratch, 2, 1, 3, buf_bytes(&proof)); /* the proof is of catalogue 1 */
+    is_seen(scratch, lost);
+    help_fork(scratch, 2, 1, 3, bytes_of(NULL, 0));
+    is_seen(scratch, lost);
+    fork_forget(scratch, 2);
+    assert_int_equal(help_scrub(scratch, 100), 0);
+    struct txn *txn = help_write(scratch);
+    memcpy(scratch->name.audience, "other", sizeof "other");
+    ok(catalogue_open(txn, &scratch->name, &id));
+    ok(txn_commit(txn));
+    help_fork(scratch, id, 1, 3, buf_bytes(&proof));
+    is_seen(scratch, lost);
+    fork_forget(scratch, id);
+    help_fork(scratch, 1, 1, 3, buf_bytes(&proof));
+    struct held_fork held;
+    txn = help_read(scratch);
+    ok(fork_get(txn, 1, &held));
+    txn_end(txn);
+    be64_put(key, held.arrival);
+    flip(scratch, TABLE_ARRIVALS, bytes_of(key, 8), 0); /* 'F' to 'G' */
+    is_seen(scratch, "an arrival is missing or damaged");
+    flip(scratch, TABLE_ARRIVALS, bytes_of(key, 8), 0);
+    flip(scratch, TABLE_ARRIVALS, bytes_of(key, 8), 4); /* another catalogue */
+    is_seen(scratch, "an arrival is missing or damaged");
+    del(scratch, TABLE_ARRIVALS, bytes_of(key, 8));
+    is_seen(scratch, "an arrival is missing or damaged");
+    buf_done(&proof);
+}
+
+static void an_arrival_of_a_fork_that_is_not_there_is_named(void **state)
+{
+    struct scratch *scratch = *state;
+    uint64_t arrival;
+    some_catalogue(scratch);
+    struct txn *txn = help_write(scratch);
+    struct arrival fork = {.kind = ARRIVAL_FORK, .catalogue = 1};
+    ok(arrival_add(txn, 0, &fork, &arrival));
+    ok(txn_commit(txn));
+    is_seen(scratch, "there are not as many arrivals as heads, records and forks");
+}
+
+static void many_forks_take_many_pages(void **state)
+{
+    struct scratch *scratch = *state;
+    some_catalogue(scratch);
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(scratch->name.audience, sizeof scratch->name.audience, "circle-%u", i);
+        struct head head = help_publish(scratch, i, 1, 1, 50);
+        assert_int_equal(head.n, 1);
+        help_fork(scratch, i + 2, 1, 1, bytes_of(NULL, 0));
+    }
+    assert_int_equal(help_scrub(scratch, 100), 0);
+    uint8_t key[28] = {0};
+    help_row(scratch, TABLE_FORKS, id_key(key, 21), bytes_of_str("short"));
+    is_seen(scratch, "a fork is malformed");
 }
 
 static void damage_to_history_and_digests_is_named(void **state)
@@ -463,7 +730,15 @@ int main(void)
         TEST(damage_to_bodies_is_named),
         TEST(a_lost_body_is_named),
         TEST(damage_to_heads_and_records_is_named),
-        TEST(a_head_of_an_older_generation_stands_only_where_named),
+        TEST(a_head_of_an_older_generation_waits_or_is_vouched_for),
+        TEST(a_head_of_a_generation_without_its_record_is_named),
+        TEST(a_newer_generation_stands_on_the_last_good_head),
+        TEST(damage_to_sides_is_named),
+        TEST(hashes_behind_the_head_are_named),
+        TEST(proofs_of_forks_are_verified),
+        TEST(a_fork_has_its_catalogue_and_its_arrival),
+        TEST(an_arrival_of_a_fork_that_is_not_there_is_named),
+        TEST(many_forks_take_many_pages),
         TEST(damage_to_history_and_digests_is_named),
         TEST(damage_to_digests_is_named),
         TEST(damage_to_rows_of_entries_is_named),

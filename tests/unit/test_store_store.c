@@ -78,32 +78,6 @@ static void a_newer_schema_is_refused_and_left_alone(void **state)
     buf_done(&after);
 }
 
-/* What the first release left: the tables up to TRASH, schema 1. The store must be closed. */
-static void schema_1(struct scratch *scratch)
-{
-    static const char *const newer[] = {"sides", "forks"};
-    MDB_env *env = NULL;
-    MDB_txn *txn = NULL;
-    MDB_dbi dbi;
-    uint8_t schema[4];
-    be32_put(schema, 1);
-    MDB_val key = {.mv_size = 6, .mv_data = (void *) (uintptr_t) "schema"};
-    MDB_val value = {.mv_size = sizeof schema, .mv_data = schema};
-    assert_int_equal(mdb_env_create(&env), 0);
-    assert_int_equal(mdb_env_set_maxdbs(env, TABLE_COUNT), 0);
-    assert_int_equal(mdb_env_set_mapsize(env, scratch->options.map_size), 0);
-    assert_int_equal(mdb_env_open(env, scratch->path, 0, 0600), 0);
-    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
-    for (size_t i = 0; i < sizeof newer / sizeof newer[0]; i++) {
-        assert_int_equal(mdb_dbi_open(txn, newer[i], 0, &dbi), 0);
-        assert_int_equal(mdb_drop(txn, dbi, 1), 0);
-    }
-    assert_int_equal(mdb_dbi_open(txn, "meta", 0, &dbi), 0);
-    assert_int_equal(mdb_put(txn, dbi, &key, &value, 0), 0);
-    assert_int_equal(mdb_txn_commit(txn), 0);
-    mdb_env_close(env);
-}
-
 static void a_store_of_schema_1_is_brought_up_with_all_it_holds(void **state)
 {
     struct scratch *scratch = *state;
@@ -112,7 +86,7 @@ static void a_store_of_schema_1_is_brought_up_with_all_it_holds(void **state)
     help_lab(scratch);
     (void) help_publish(scratch, 0, 20, 1, 300);
     help_close(scratch);
-    schema_1(scratch);
+    help_schema_1(scratch);
     ok(store_open(scratch->path, &scratch->options, &scratch->store));
     struct txn *txn = help_read(scratch);
     ok(txn_get(txn, TABLE_META, bytes_of_str("schema"), &schema));

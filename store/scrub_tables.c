@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/* store/scrub_tables.c: forks, lab records, and the small tables. */
+#include "proto/fork.h"
+#include "store/history.h"
+#include "store/scrub_parts.h"
+
+#define LABS_A_PAGE 64
+/* A proof of FORK_SIZE_MAX is some 16,000 hashes. */
+#define FORKS_A_PAGE 8
+
+/* ---- forks ---- */
+
+static void catalogue_of(const struct head *head, struct catalogue_name *ret_name)
+{
+    *ret_name = (struct catalogue_name){.network = head->network, .lab = head->lab};
+    memcpy(ret_name->audience, head->audience, sizeof ret_name->audience);
+}
+
+/* A proof that was too large to keep leaves its catalogue alone to be looked for. */
+static enum err fork_named(struct scrub *scrub, uint32_t id, const struct forked *forked,
+                           bool *ret_is)
+{
+    struct catalogue_name name;
+    struct held_head held;
+    uint32_t found = id;
+    enum err err = ERR_OK;
+    if (forked != NULL) {
+        catalogue_of(&forked->a, &name);
+        err = catalogue_find(scrub->txn, &name, &found);
+    } else {
+        err = catalogue_head(scrub->txn, id, &held);
+    }
+    *ret_is = err == ERR_OK && found == id;
+    return err == ERR_NOT_FOUND || err == ERR_CORRUPT ? ERR_OK : err;
+}
+
+static enum err fork_check(struct scrub *scrub, uint32_t id)
+{
+    struct held_fork held;
+    struct forked forked = {0};
+    struct arrival arrival = {.kind = ARRIVAL_FORK, .catalogue = id};
+    bool named = false;
+    enum err err = fork_get(scrub->txn, id, &held);
+    if (err != ERR_OK) {
+        return scrub_damaged(scrub, err, "a fork is malformed");
+    }
+    bool proved = held.proof.size > 0;
+    if (proved) {
+        err = fork_verify(held.proof, &forked);
+        if (err == ERR_NOMEM) {
+            return err;
+        }
+        if (err != ERR_OK || forked.k != held.k || forked.a.generation != held.generation) {
+            scrub_blame(scrub, id, NULL, "the proof of a fork does not verify");
+            return scrub_arrival(scrub, held.arrival, &arrival);
+        }
+    }
+    err = fork_named(scrub, id, proved ? &forked : NULL, &named);
+    if (err == ERR_OK && !named) {
+        scrub_blame(scrub, id, NULL, "a fork belongs to no catalogue");
+    }
+    return err == ERR_OK ? scrub_arrival(scrub, held.arrival, &arrival) : err;
+}
+
+enum err scrub_forks(struct scrub *scrub, uint64_t *after, bool *ret_over)
+{
+    uint32_t id = (uint32_t) *after;
+    *ret_over = false;
+    for (unsigned i = 0; i < FORKS_A_PAGE; i++) {
+        enum err err = fork_next(scrub->txn, &id);
+        if (err == ERR_NOT_FOUND || err == ERR_CORRUPT) { /* tables_check names a damaged table */
+            *ret_over = true;
+            return ERR_OK;
+        }
+        if (err == ERR_OK) {
+            err = fork_check(scrub, id);
+        }
+        if (err != ERR_OK) {
+            return err;
+        }
+    }
+    *after = id;
+    return ERR_OK;
+}
+
+/* ---- sides of catalogues that have no head ---- */
+
+static enum err sides_check(struct scrub *scrub)
+{
+    uint8_t key[ID_KEY_SIZE];
+    struct row row;
+    struct bytes head;
+    uint64_t next = 0;
+    defer(cursor_close) struct cursor sides = {0};
+    enum err err = cursor_open(scrub->txn, TABLE_SIDES, &sides);
+    while (err == ERR_OK && next <= UINT32_MAX) {
+        err = cursor_seek(&sides, rows_id(key, (uint32_t) next), &row);
+        if (err != ERR_OK || row.key.size != SIDE_KEY_SIZE) { /* tables_check names those */
+            break;
+        }
+        uint32_t id = be32_get(row.key.data);
+        err = txn_get(scrub->txn, TABLE_HEADS, rows_id(key, id), &head);
+        if (err == ERR_NOT_FOUND) {
+            scrub_blame(scrub, id, NULL, "a side belongs to no merge head");
+            err = ERR_OK;
+        }
+        next = (uint64_t) id + 1;
+    }
+    return err == ERR_NOT_FOUND || err == ERR_CORRUPT ? ERR_OK : err;
+}
+
+/* ---- small tables ---- */
+
+/* Walks one table; as many rows must be met as it is said to have, all with keys of `key_size` (0 =
+ * they differ). */
+static enum err table_check(struct scrub *scrub, enum table table, size_t key_size)
+{
+    static const uint8_t first[1];
+    uint64_t wanted = 0, count = 0;
+    struct row row;
+    struct order order = {.table = table};
+    defer(cursor_close) struct cursor cursor = {0};
+    enum err err = txn_rows(scrub->txn, table, &wanted);
+    if (err == ERR_OK) {
+        err = cursor_open(scrub->txn, table, &cursor);
+    }
+    if (err == ERR_OK) {
+        err = cursor_seek(&cursor, BYTES_OF_ARRAY(first), &row);
+    }
+    for (; err == ERR_OK; err = err == ERR_OK ? cursor_next(&cursor, &row) : err) {
+        count++;
+        order.damaged = order.damaged || (key_size != 0 && row.key.size != key_size);
+        err = scrub_order_row(scrub, &order, row.key);
+    }
+    if (err != ERR_NOT_FOUND && err != ERR_CORRUPT) {
+        return err;
+    }
+    order.damaged = order.damaged || err == ERR_CORRUPT || count != wanted;
+    return scrub_order_end(scrub, &order);
+}
+
+/* The small tables; and one arrival for each head and each record. */
+static enum err tables_check(struct scrub *scrub)
+{
+    static const struct {
+        enum table table;
+        size_t key_size;
+    } tables[] = {{TABLE_META, 0},
+                  {TABLE_NAMES, 0},
+                  {TABLE_LABS, KEY_SIZE},
+                  {TABLE_PEERS, KEY_SIZE},
+                  {TABLE_HEADS, ID_KEY_SIZE},
+                  {TABLE_STAGING, ID_KEY_SIZE},
+                  {TABLE_DIGESTS, ID_KEY_SIZE + 1},
+                  {TABLE_GONE, GONE_KEY_SIZE},
+                  {TABLE_RETIRED, SLUG_KEY_SIZE},
+                  {TABLE_ARRIVALS, SEQ_KEY_SIZE},
+                  {TABLE_TRASH, SEQ_KEY_SIZE},
+                  {TABLE_SIDES, SIDE_KEY_SIZE},
+                  {TABLE_FORKS, ID_KEY_SIZE}};
+    uint64_t heads = 0, labs = 0, forks = 0, arrivals = 0;
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0] && err == ERR_OK; i++) {
+        err = table_check(scrub, tables[i].table, tables[i].key_size);
+    }
+    if (err == ERR_OK) {
+        err = sides_check(scrub);
+    }
+    if (err == ERR_OK) {
+        err = txn_rows(scrub->txn, TABLE_HEADS, &heads);
+    }
+    if (err == ERR_OK) {
+        err = txn_rows(scrub->txn, TABLE_LABS, &labs);
+    }
+    if (err == ERR_OK) {
+        err = txn_rows(scrub->txn, TABLE_FORKS, &forks);
+    }
+    if (err == ERR_OK) {
+        err = txn_rows(scrub->txn, TABLE_ARRIVALS, &arrivals);
+    }
+    if (err == ERR_OK && arrivals != heads + labs + forks) {
+        scrub_blame(scrub, 0, NULL, "there are not as many arrivals as heads, records and forks");
+    }
+    return err;
+}
+
+/* ---- lab records ---- */
+
+enum err scrub_labs(struct scrub *scrub, uint64_t *after, bool *ret_over)
+{
+    struct lab_id lab;
+    struct held_lab held;
+    struct lab_record record;
+    bool first = *after == 0;
+    memset(lab.bytes, 0xff, sizeof lab.bytes);
+    be64_put(lab.bytes, *after);
+    *ret_over = false;
+    for (unsigned i = 0; i < LABS_A_PAGE; i++) {
+        struct lab_id before = lab;
+        enum err err = lab_next(scrub->txn, first, &lab, &held);
+        bool moved = first || memcmp(before.bytes, lab.bytes, sizeof lab.bytes) != 0;
+        if (err == ERR_NOT_FOUND || (err == ERR_CORRUPT && !moved)) {
+            *ret_over = true;
+            return err == ERR_NOT_FOUND ? tables_check(scrub)
+                                        : scrub_damaged(scrub, err, "the table of labs is damaged");
+        }
+        if (err == ERR_OK) {
+            err = scrub_arrival(scrub, held.arrival, &(struct arrival){.lab = lab});
+        }
+        if (err != ERR_OK && err != ERR_CORRUPT) {
+            return err;
+        }
+        if (err == ERR_CORRUPT || lab_record_open(held.signed_bytes, &record) != ERR_OK) {
+            scrub_blame(scrub, 0, NULL,
+                        "a lab record is malformed or its signature does not verify");
+        }
+        first = false;
+    }
+    *after = be64_get(lab.bytes);
+    return ERR_OK;
+}
