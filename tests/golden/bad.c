@@ -19,6 +19,8 @@ struct bad {
 };
 
 /* clang-format off */
+#define Z16 "00000000000000000000000000000000"
+#define Z32 Z16 Z16
 static const struct bad bads[] = {
     {"value", "empty", "", 0, false},
     {"value", "float 32", "ca00000000", 0, false},
@@ -119,6 +121,58 @@ static const struct bad bads[] = {
     {"message", "DELTA_END with a head of 513 bytes", "930601c50201", 513, false},
     {"message", "RECORDS with a record of 8,192 bytes", "920291c52000", 8192, true},
     {"message", "RECORDS with a record of 8,193 bytes", "920291c52001", 8193, false},
+    {"message", "HELLO of generation 1 without record",
+     "9b010100c420" Z32 "c420" Z32 "01c000c410" Z16 "c000", 0, true},
+    {"message", "HELLO of generation 0 without statement",
+     "9b010100c420" Z32 "c420" Z32 "00c000c410" Z16 "c000", 0, false},
+    {"message", "HELLO of generation 0 with one",
+     "9b010100c420" Z32 "c420" Z32 "00c4010000c410" Z16 "c000", 0, true},
+    {"message", "HELLO of generation -1",
+     "9b010100c420" Z32 "c420" Z32 "ffc4010000c410" Z16 "c000", 0, false},
+    {"message", "DELTA with an opening of 7 bytes", "95050090c40091c407", 7, false},
+    {"message", "DELTA with an opening of 8 bytes", "95050090c40091c408", 8, true},
+    {"message", "DELTA with an opening of 9 bytes", "95050090c40091c409", 9, false},
+    {"message", "DELTA with an opening of 33 bytes", "95050090c40091c421", 33, true},
+    {"message", "DELTA with an opening of 34 bytes", "95050090c40091c422", 34, false},
+    {"message", "BUCKETS without digests", "960705c420" Z32 "a67075626c696301c400", 0, true},
+    {"message", "BUCKETS of head 0", "960705c420" Z32 "a67075626c696300c400", 0, false},
+    {"message", "BUCKETS with one digest", "960705c420" Z32 "a67075626c696301c420", 32, false},
+    {"message", "BUCKETS with 8,191 bytes", "960705c420" Z32 "a67075626c696301c51fff", 8191, false},
+    {"message", "BUCKETS with 8,192 bytes", "960705c420" Z32 "a67075626c696301c52000", 8192, true},
+    {"message", "BUCKETS with 8,193 bytes", "960705c420" Z32 "a67075626c696301c52001", 8193, false},
+    {"message", "BUCKETS with nil", "960705c420" Z32 "a67075626c696301c0", 0, false},
+    {"message", "BUCKET as it should be",
+     "980805c420" Z32 "a67075626c69630100" "c400" "90", 0, true},
+    {"message", "BUCKET of head 0", "980805c420" Z32 "a67075626c69630000" "c400" "90", 0, false},
+    {"message", "BUCKET 255", "980805c420" Z32 "a67075626c696301ccff" "c400" "90", 0, true},
+    {"message", "BUCKET 256", "980805c420" Z32 "a67075626c696301cd0100" "c400" "90", 0, false},
+    {"message", "BUCKET 2^32",
+     "980805c420" Z32 "a67075626c696301cf0000000100000000" "c400" "90", 0, false},
+    {"message", "BUCKET with 48 bytes of pairs",
+     "980805c420" Z32 "a67075626c69630100" "c430" Z32 Z16 "90", 0, true},
+    {"message", "BUCKET with 47 bytes of pairs",
+     "980805c420" Z32 "a67075626c69630100" "c42f" Z32
+     "000000000000000000000000000000" "90", 0, false},
+    {"message", "BUCKET with an empty entry",
+     "980805c420" Z32 "a67075626c69630100" "c400" "91c400", 0, false},
+    {"message", "BUCKET with an entry of 61,440 bytes",
+     "980805c420" Z32 "a67075626c69630100" "c400" "91c5f000", 61440, true},
+    {"message", "BUCKET with an entry of 61,441 bytes",
+     "980805c420" Z32 "a67075626c69630100" "c400" "91c5f001", 61441, false},
+    {"message", "PROOF of one byte", "9509c420" Z32 "0100c40100", 0, true},
+    {"message", "PROOF of no byte", "9509c420" Z32 "0000c40100", 0, false},
+    {"message", "PROOF with an empty part", "9509c420" Z32 "0100c400", 0, false},
+    {"message", "PROOF with a part beyond its end", "9509c420" Z32 "0101c40100", 0, false},
+    {"message", "PROOF with a part larger than it", "9509c420" Z32 "0100c4020000", 0, false},
+    {"message", "PROOF with the largest offset",
+     "9509c420" Z32 "01cfffffffffffffffffc40100", 0, false},
+    {"message", "PROOF of 524,288 bytes", "9509c420" Z32 "ce00080000ce0007ffffc40100", 0, true},
+    {"message", "PROOF of 524,289 bytes", "9509c420" Z32 "ce0008000100c40100", 0, false},
+    {"message", "PROOF with a part of 61,440 bytes",
+     "9509c420" Z32 "ce0008000000c5f000", 61440, true},
+    {"message", "PROOF with a part of 61,441 bytes",
+     "9509c420" Z32 "ce0008000000c5f001", 61441, false},
+    {"message", "PROOF of three items", "9309c420" Z32 "c40100", 0, false},
 };
 /* clang-format on */
 
@@ -373,5 +427,6 @@ void golden_bad(struct golden *golden)
     fields_out(golden);
     altered_out(golden);
     openings_out(golden);
+    golden_bad_forks(golden);
     out_close(&golden->out, ']');
 }

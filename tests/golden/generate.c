@@ -58,6 +58,7 @@ int main(int argc, char **argv)
     must(golden != NULL);
     out_open(&golden->out, NULL, '{');
     golden_objects(golden);
+    golden_forks(golden);
     golden_messages(golden);
     golden_link(golden);
     golden_bad(golden);

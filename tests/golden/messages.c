@@ -7,6 +7,7 @@
 #include "proto/fork.h"
 #include "proto/msg.h"
 #include "proto/pack.h"
+#include "proto/recover.h"
 #include "proto/root.h"
 #include "tests/golden/golden.h"
 
@@ -48,6 +49,14 @@ static void hellos_out(struct golden *golden)
     msg.hello.has_read_index = true;
     memset(msg.hello.read_index, 0x66, INSTANCE_SIZE);
     msg.hello.cursor = 123456789;
+    message_out(golden, &msg);
+    defer(buf_done) struct buf recovery = {0}; /* the server is lost: a statement for a record */
+    enum err err = recover_sign(&msg.hello.lab, golden->a.root_secret, golden->b.link_public,
+                                1735690001, &recovery);
+    must(err == ERR_OK);
+    msg.hello.generation = msg.hello.features = msg.hello.holds = msg.hello.cursor = 0;
+    msg.hello.has_read_index = false;
+    msg.hello.record = buf_bytes(&recovery);
     message_out(golden, &msg);
 }
 
@@ -92,12 +101,15 @@ static void fetch_out(struct golden *golden)
         buf_put(&withdrawn, BYTES_OF_ARRAY(hash.bytes));
         list_put(&opening, BYTES_OF_ARRAY(golden->heads[i].hash.bytes));
     }
+    static const uint8_t k[8] = {[7] = 2}, side[OPENING_ITEM_MAX] = {OPENING_SIDE_MARK};
+    list_put(&opening, BYTES_OF_ARRAY(k));
+    list_put(&opening, BYTES_OF_ARRAY(side));
     msg = (struct msg){.type = MSG_DELTA};
     msg.delta.stream = 1;
     message_out(golden, &msg);
     msg.delta.entries = (struct list){.raw = buf_bytes(&entries), .count = GOLDEN_ENTRIES};
     msg.delta.withdrawn = buf_bytes(&withdrawn);
-    msg.delta.opening = (struct list){.raw = buf_bytes(&opening), .count = GOLDEN_ENTRIES};
+    msg.delta.opening = (struct list){.raw = buf_bytes(&opening), .count = GOLDEN_ENTRIES + 2};
     message_out(golden, &msg);
     msg = (struct msg){.type = MSG_DELTA_END};
     msg.delta_end.stream = 1;

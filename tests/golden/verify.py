@@ -5,58 +5,7 @@ vectors.json and refuses every bad one. (verify_link.py beside it replays the li
 import hashlib, json, re, sys  # noqa: E401
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
-def want(fact, why="does not fit"):
-    if not fact:
-        raise ValueError(why)
-
-# ---- §2: canonical msgpack. Lead byte: kind, bytes of the number behind it, its bound.
-LEADS = {first + i: (kind, size << i, low) for first, kind, size, lows in (
-    (0xc4, "bin", 1, (0, 256, 1 << 16)), (0xcc, "int", 1, (128, 256, 1 << 16, 1 << 32)),
-    (0xd0, "int", 1, (-32, -128, -(1 << 15), -(1 << 31))), (0xd9, "str", 1, (32, 256, 1 << 16)),
-    (0xdc, "array", 2, (16, 65536)), (0xde, "map", 2, (16, 65536))) for i, low in enumerate(lows)}
-
-class Reader:
-    """The canonical value at the head of `data`; `at` is its size."""
-    def __init__(self, data, depth_max=8, nodes_max=65536):
-        self.data, self.at, self.depth_max, self.nodes_left = data, 0, depth_max, nodes_max
-        self.value = self.read(0)
-    def take(self, size):
-        want(size <= len(self.data) - self.at, "cut")
-        self.at += size
-        return self.data[self.at - size:self.at]
-    def head(self):
-        lead = self.take(1)[0]
-        if lead in LEADS:
-            kind, size, bound = LEADS[lead]
-            value = int.from_bytes(self.take(size), "big", signed=bound < 0)
-            want(value < bound if bound < 0 else value >= bound, "not the shortest form")
-            return kind, value
-        want(lead < 0xc1 or lead in (0xc2, 0xc3) or lead >= 0xe0, "float, ext or nothing")
-        return (("int", lead) if lead < 0x80 else ("map", lead & 15) if lead < 0x90 else
-                ("array", lead & 15) if lead < 0xa0 else ("str", lead & 31) if lead < 0xc0 else
-                ("int", lead - 256) if lead >= 0xe0 else (None, [None, 0, False, True][lead & 3]))
-    def read(self, depth):
-        self.nodes_left -= 1
-        want(self.nodes_left >= 0, "too many nodes")
-        kind, value = self.head()
-        if kind == "str":
-            words = self.take(value).decode("utf-8")
-            want(not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f]", words), "control character")
-            return words
-        if kind not in ("array", "map"):
-            return self.take(value) if kind == "bin" else value
-        want(depth < self.depth_max, "too deep")
-        items = [self.read(depth + 1) for _ in range(value if kind == "array" else 2 * value)]
-        if kind == "array":
-            return items
-        want(all(type(key) is str for key in items[::2]), "a key that is no text")
-        keys = [key.encode() for key in items[::2]]
-        want(all(a < b for a, b in zip(keys, keys[1:])), "keys do not ascend")
-        return dict(zip(items[::2], items[1::2]))
-def decode(data, **limits):
-    reader = Reader(data, **limits)
-    want(reader.at == len(data), "something follows")
-    return reader.value
+from canonical import Reader, decode, want
 
 # ---- §§1 and 3: hashes and names
 def tag(name):
@@ -80,15 +29,16 @@ def number(low, end=1 << 64):
 
 SHAPES = {
     "u": number(0), "n": number(1), "stream": number(0, 1 << 32), "1": number(1, 2),
-    "lab": text("lab", 3), "head": text("head", 4), "name": text("[^\t\n\r]+", 64),
-    "slug": text("[a-z0-9][a-z0-9-]*", 64), "kind": text("[a-z][a-z0-9-]*", 32),
-    "audience": text("[a-z0-9][a-z0-9:._-]*", 64), "reason": text("[^\t\n\r]*", 200),
+    **{word: text(word, 7) for word in ("lab", "head", "fork", "recover")},
+    "name": text("[^\t\n\r]+", 64), "slug": text("[a-z0-9][a-z0-9-]*", 64),
+    "kind": text("[a-z][a-z0-9-]*", 32), "audience": text("[a-z0-9][a-z0-9:._-]*", 64),
+    "reason": text("[^\t\n\r]*", 200), "byte": number(0, 256), "size": number(1, 524289),
     "b16": sized(16, 16), "b32": sized(32, 32), "b64": sized(64, 64), "bin": sized(0, 65535),
     "RECORD": sized(1, 8192), "HEAD": sized(1, 512), "ENTRY": sized(1, 61440),
     "b16s": sized(0, 65535, 16), "b48s": sized(0, 65535, 48), "digests": sized(0, 8192, 8192),
-    "part": sized(1, 61440), "size": number(1, 524289), "byte": number(0, 256),
-    "opened": lambda v: type(v) is bytes and len(v) in (8, 32, 33), "map": lambda v: type(v) is dict,
-    "good": lambda v: shaped(v, "b32 audience n b32"), "arrived": lambda v: shaped(v, "u HEAD")}
+    "part": sized(1, 61440), "opened": lambda v: type(v) is bytes and len(v) in (8, 32, 33),
+    "map": lambda v: type(v) is dict, "arrived": lambda v: shaped(v, "u HEAD"),
+    "good": lambda v: shaped(v, "b32 audience n b32")}
 def fits(value, shape):
     if shape[-1] == "*":
         return type(value) is list and all(fits(item, shape[:-1]) for item in value)
@@ -97,7 +47,7 @@ def shaped(value, shapes):
     return type(value) is list and len(value) == len(shapes.split()) and all(
         map(fits, value, shapes.split()))
 
-# ---- §4: entries, roots, signed objects, openings
+# ---- §§4 and 9: entries, roots, signed objects, openings
 def entry(data):
     value = decode(data, depth_max=9, nodes_max=4100)  # around a body: 8 deep, 4,096 nodes
     want(len(data) <= 61440 and shaped(value, "slug n kind map"))
@@ -119,22 +69,61 @@ def root(entries):
         level = [digest("node", level[i] + level[i + 1]) for i in range(0, len(level), 2)]
     return level[0], digests
 def signed(data, purpose, key=None):
-    """Form, then fields, then the signature; a lab record is signed by the lab it names."""
+    """Form, then fields, then the signature; all but a head are signed by the lab they name."""
+    size, shapes = {"lab": (8192, "lab 1 b32 n name b32 b32 u good*"),
+                    "head": (512, "head 1 b32 b32 n audience n u u b32 b32 u b16"),
+                    "recover": (256, "recover 1 b32 b32 u")}[purpose]
     parts = decode(data)
-    want(len(data) <= (8192 if purpose == "lab" else 512) and shaped(parts, "bin b64"))
+    want(len(data) <= size and shaped(parts, "bin b64"))
     items = decode(parts[0])
-    want(shaped(items, {"lab": "lab 1 b32 n name b32 b32 u good*",
-                        "head": "head 1 b32 b32 n audience n u u b32 b32 u b16"}[purpose]))
-    want(purpose == "head" or len(items[8]) <= (32 if items[3] > 1 else 0), "last_good")
+    want(shaped(items, shapes))
+    want(purpose != "lab" or len(items[8]) <= (32 if items[3] > 1 else 0), "last_good")
     VerifyKey(key or items[2]).verify(tag(purpose) + parts[0], parts[1])
     return items, digest("headhash", parts[0])
-def linked(held, offered, opening):
+def fold(start, history, items, below):
+    """From history(start) over an opening's items: the number and the history they lead to, and
+    the trunk's hashes. `below`: the trunk's histories before."""
+    n, at, trunk, side, sides = start, {**below, start: history}, {}, None, 0
+    for item in [*items, b""]:
+        if len(item) == 33:
+            want(side and item[0] == 1 and side[0] + len(side[1]) < n, "no hash of a side")
+            side[1].append(item[1:])
+            want(side[0] + len(side[1]) < n or item[1:] < trunk[n - 1], "the side is the trunk")
+            continue
+        if side:
+            want(side[1] and side[0] in at and len(item) != 8, "no side")
+            joined = at[side[0]]
+            for head_hash in side[1]:
+                joined = digest("history", joined + head_hash)
+            at[n], side = digest("merge", at[n] + joined), None
+        if len(item) == 8:
+            want(trunk and 0 < int.from_bytes(item, "big") < n and sides < 16, "no k")
+            side, sides = (int.from_bytes(item, "big"), []), sides + 1
+        elif item:
+            want(len(item) == 32, "no item")
+            trunk[n], n = item, n + 1
+            at[n] = digest("history", at[n - 1] + item)
+    return n, at[n], trunk
+def linked(held, offered, opening, below):
     """`held`: items and hash of the held head, or None; `offered`: the other head's items."""
-    history = held[0][10] if held else bytes(32)
     want(not held or opening[:1] == [held[1]], "does not begin with the held head")
-    for head_hash in opening:
-        history = digest("history", history + head_hash)
-    want(history == offered[10], "unlinked")
+    start, history = (held[0][6], held[0][10]) if held else (1, bytes(32))
+    want(fold(start, history, opening, below)[:2] == (offered[6], offered[10]), "unlinked")
+def fork(data):
+    """§8: the lab, k, whether it is exact, the two heads' hashes and those at k."""
+    value = decode(data)
+    want(len(data) < 524289 and shaped(value, "fork 1 RECORD n HEAD b32 opened* HEAD b32 opened*"))
+    record, k = signed(value[2], "lab")[0], value[3]
+    (a, a_hash), (b, b_hash) = (signed(value[i], "head", record[5]) for i in (4, 7))
+    want(a[2:6] == b[2:6] and a[3:5] == record[2:4], "not of one catalogue and generation")
+    want((a[6], a_hash) < (b[6], b_hash) and k <= a[6], "order")
+    at_k = []
+    for head, own_hash, i in (a, a_hash, 5), (b, b_hash, 8):
+        *reached, trunk = fold(k, value[i], value[i + 1], {})
+        want(reached == [head[6], head[10]], "unlinked")
+        at_k.append(trunk.get(k, own_hash))
+    want(at_k[0] != at_k[1], "the same at k")
+    return [record[2], k, value[5] == value[8], a_hash, b_hash, *at_k]
 
 # ---- §6: messages
 MESSAGES = {1: "u u b32 b32 u RECORD? u b16 b16? u", 2: "RECORD*", 3: "u arrived*",
@@ -179,17 +168,25 @@ def good(v):
     for name, table in (("messages", MESSAGES), ("reserved", RESERVED)):
         yield all(message(raw(one["bytes"]), table) == one["value"] for one in v[name])
         yield {one["value"][0] for one in v[name]} == set(table)
-    yield all(accepted(v, {"what": "opening", **one}) for one in v["openings"])
+    yield all(accepted(v, {"what": "opening", **one}) for one in v["openings"] + v["joined"])
+    for one in v["forks"]:
+        lab, k, exact, *hashes = fork(raw(one["bytes"]))
+        yield [lab, *hashes] == [raw(one[name]) for name in ("lab", "a", "b", "a_at_k", "b_at_k")]
+        yield (k, exact) == (one["k"], one["exact"])
+    yield all(signed(raw(one["bytes"]), "recover")[0] == one["value"] for one in v["recoveries"])
 def opening(v, one):
-    heads = [signed(raw(h["bytes"]), "head", raw(h["key"])) for h in v["heads"]]
+    chain = v["branches"].get(one.get("branch"), [h["bytes"] for h in v["heads"]])
+    heads = [signed(raw(head), "head", raw(v["heads"][0]["key"])) for head in chain]
     held = heads[one["held"] - 1] if one["held"] else None
-    linked(held, heads[one["offered"] - 1][0], [raw(item) for item in one["opening"]])
+    linked(held, heads[one["offered"] - 1][0], [raw(item) for item in one["opening"]],
+           {int(n): raw(history) for n, history in one.get("below", {}).items()})
 def accepted(v, one):
     data = raw(one.get("bytes", "")) + bytes(one.get("zeros", 0))
     try:
         {"value": lambda: decode(data, nodes_max=4096), "entry": lambda: entry(data),
          "message": lambda: message(data), "did": lambda: lab_of(one["text"]),
-         "record": lambda: signed(data, "lab"), "opening": lambda: opening(v, one),
+         "record": lambda: signed(data, "lab"), "fork": lambda: fork(data),
+         "recover": lambda: signed(data, "recover"), "opening": lambda: opening(v, one),
          "head": lambda: signed(data, "head", raw(v["heads"][0]["key"]))}[one["what"]]()
     except (ValueError, BadSignatureError):
         return False
