@@ -40,7 +40,7 @@ enum err link_start(struct node *node, struct link *link, const struct msg *hell
     link->skip_from = last + 1;
     link->announced = link->acked = link->skip_own ? hello->hello.cursor : 0;
     link->peer->acked = link->acked;
-    return ERR_OK;
+    return node->own.frozen != 0 ? offer_own(node, link) : ERR_OK;
 }
 
 static bool same_lab(const struct lab_id *a, const struct lab_id *b)
@@ -65,9 +65,22 @@ static enum err announce_record(struct txn *txn, const struct lab_id *lab, uint6
 
 struct announcement {
     struct buf records, heads;
-    size_t record_count, head_count;
+    size_t record_count, head_count, fork_count;
     uint64_t upto;
 };
+
+/* A proof goes out by itself: ERR_MORE when it has to wait for what was gathered, or for room. */
+static enum err announce_fork(struct node *node, struct link *link, struct txn *txn,
+                              uint32_t catalogue, struct announcement *into)
+{
+    bool sent = false;
+    if (into->record_count + into->head_count > 0) {
+        return ERR_MORE;
+    }
+    enum err err = fork_announce(node, link, txn, catalogue, &sent);
+    into->fork_count += sent;
+    return err == ERR_OK && !sent ? ERR_MORE : err;
+}
 
 static enum err announce_one(struct node *node, struct link *link, struct txn *txn,
                              const struct arrival *arrival, struct announcement *into)
@@ -75,7 +88,7 @@ static enum err announce_one(struct node *node, struct link *link, struct txn *t
     bool skip = link->skip_own && arrival->number >= link->skip_from &&
                 same_lab(&arrival->from, &link->lab);
     if (arrival->kind == ARRIVAL_FORK) {
-        return ERR_OK;
+        return skip ? ERR_OK : announce_fork(node, link, txn, arrival->catalogue, into);
     }
     if (arrival->kind == ARRIVAL_RECORD) {
         /* The HELLOs carry both labs' own records. */
@@ -120,6 +133,9 @@ static enum err announce_gather(struct node *node, struct link *link, struct txn
         if (err == ERR_OK) {
             err = announce_one(node, link, txn, &arrival, into);
         }
+        if (err == ERR_MORE) {
+            break;
+        }
         if (err != ERR_OK) {
             return err;
         }
@@ -136,7 +152,7 @@ static void announce_send(struct node *node, struct link *link, const struct ann
                       .type = MSG_RECORDS,
                       .records = {.raw = buf_bytes(&what->records), .count = what->record_count}});
     }
-    if (what->record_count + what->head_count > 0) {
+    if (what->record_count + what->head_count + what->fork_count > 0) {
         link_send(node, link,
                   &(struct msg){.type = MSG_HEADS,
                                 .heads = {.upto = what->upto,
@@ -208,11 +224,13 @@ void announce_acked(struct node *node, struct link *link, uint64_t cursor)
 void cursor_update(struct node *node, struct link *link, bool said)
 {
     size_t kept = 0;
+    bool held_back = false;
     uint64_t cursor = link->upto;
     for (size_t i = 0; i < link->offer_count; i++) {
         if (!link->offers[i].done) {
-            if (kept == 0) {
+            if (!held_back && !link->offers[i].own) {
                 cursor = link->offers[i].arrival - 1;
+                held_back = true;
             }
             link->offers[kept++] = link->offers[i];
         }

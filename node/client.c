@@ -504,6 +504,8 @@ static enum err client_write(struct node *node, struct client *client, const str
         return sync_begin(node, client, msg->id, &msg->params);
     case CTL_watch:
         return watch_begin(client, msg->id);
+    case CTL_repair:
+        return repair_begin(node, client, msg->id, &msg->params);
     default:
         client_error(client, msg->id, ERR_UNSUPPORTED, NULL, NULL);
         return ERR_OK;

@@ -19,6 +19,8 @@
 #include "proto/entry.h"
 
 #define RETRY_MS 10000
+#define DOUBT_MS (3600u * 1000u)
+#define ASKED_MAX 6 /* ways of asking one link for one head */
 #define STALL_DELAY_MS_MAX (600u * 1000u)
 #define LINK_FETCHES_MAX (FETCHES_MAX / 2) /* of one link: others are heard, too */
 
@@ -26,7 +28,9 @@ void fetch_done(struct fetch *fetch)
 {
     change_done(&fetch->changes);
     buf_done(&fetch->pending);
-    buf_done(&fetch->opening);
+    opening_done(&fetch->opening);
+    buf_done(&fetch->dropped);
+    mend_free(fetch->mend);
     buf_done(&fetch->signed_head);
     *fetch = (struct fetch){0};
 }
@@ -57,6 +61,32 @@ struct fetch *fetch_on(struct node *node, const struct link *link, uint64_t stre
         }
     }
     return NULL;
+}
+
+struct offer *fetch_offer(struct fetch *fetch)
+{
+    struct link *link = fetch->link;
+    for (size_t i = 0; link != NULL && i < link->offer_count; i++) {
+        struct offer *offer = &link->offers[i];
+        if (offer->catalogue == fetch->catalogue && offer->fetching) {
+            return offer;
+        }
+    }
+    return NULL;
+}
+
+void fetch_over(struct node *node, struct fetch *fetch)
+{
+    struct link *link = fetch->link;
+    struct offer *offer = fetch_offer(fetch);
+    if (offer != NULL) {
+        offer->fetching = false;
+        offer->done = true;
+    }
+    fetch_done(fetch);
+    if (link != NULL) {
+        cursor_update(node, link, true);
+    }
 }
 
 /* Gives the fetch up; what is staged stays for the next one. Its offer waits before this link is
@@ -228,6 +258,25 @@ static enum err fetch_resume(struct node *node, struct fetch *fetch)
     return ERR_OK;
 }
 
+/* How to ask, by what is held: a frozen catalogue only listens to its chain; a newer generation may
+ * stand at a lower number. */
+static enum err fetch_ask(struct txn *txn, const struct offer *offer, struct fetch *fetch)
+{
+    if (offer->ask != ASK_DELTA || offer->own) {
+        return ERR_OK;
+    }
+    if (offer->head.generation > fetch->base_generation && offer->head.n <= fetch->base_n) {
+        fetch->ask = ASK_ANEW;
+        return ERR_OK;
+    }
+    struct held_fork fork;
+    enum err err = fork_get(txn, offer->catalogue, &fork);
+    if (err == ERR_OK && fork.generation == offer->head.generation && offer->asked == 0) {
+        fetch->ask = ASK_OPENING;
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 static enum err fetch_begin(struct node *node, struct link *link, struct offer *offer,
                             struct fetch *fetch)
 {
@@ -245,34 +294,56 @@ static enum err fetch_begin(struct node *node, struct link *link, struct offer *
         .link = link,
         .stream = link->stream_next++ & UINT32_MAX,
         .catalogue = offer->catalogue,
+        .ask = offer->ask,
+        .own = offer->own,
+        .target_generation = offer->head.generation,
         .target_n = offer->head.n,
-        .target_count = offer->head.count,
-        .target_bytes = offer->head.bytes,
+        .target_count = offer->own ? node->config.quota_entries : offer->head.count,
+        .target_bytes = offer->own ? node->config.quota_bytes : offer->head.bytes,
         .progress_ms = node->now_ms,
     };
-    head_name(&offer->head, &fetch->name);
+    if (offer->own) {
+        fetch->name = node->own.name;
+    } else {
+        head_name(&offer->head, &fetch->name);
+    }
     if (err == ERR_OK) {
-        fetch->m = offer->anew ? 0 : held.head.n;
-        fetch->anew = offer->anew;
         fetch->base_n = held.head.n;
+        fetch->base_generation = held.head.generation;
         fetch->base_hash = held.head.hash;
         fetch->base_history = held.head.history;
+        err = fetch_ask(txn, offer, fetch);
+    } else if (fetch->ask == ASK_ANEW) {
+        fetch->ask = ASK_DELTA;
+        err = ERR_OK;
+    } else {
+        err = ERR_OK;
     }
-    err = fetch_resume(node, fetch);
+    fetch->m = fetch->ask == ASK_DELTA ? fetch->base_n : 0;
+    opening_begin(&fetch->opening, fetch->m == 0 ? 1 : fetch->m);
+    if (err == ERR_OK && fetch->ask != ASK_OPENING) {
+        err = fetch_resume(node, fetch);
+    }
     if (err != ERR_OK) {
         fetch_done(fetch);
         return err;
     }
     offer->fetching = true;
-    link_send(node, link,
-              &(struct msg){.type = MSG_WANT,
-                            .want = {.stream = fetch->stream,
-                                     .lab = fetch->name.lab,
-                                     .audience = bytes_of_str(fetch->name.audience),
-                                     .m = fetch->m,
-                                     .after_rev = fetch->last_rev,
-                                     .has_after = fetch->has_last,
-                                     .after_slug = fetch->last_slug}});
+    offer->asked++;
+    struct msg msg = {.type = MSG_WANT,
+                      .want = {.stream = fetch->stream,
+                               .lab = fetch->name.lab,
+                               .audience = bytes_of_str(fetch->name.audience),
+                               .m = fetch->m,
+                               .after_rev = fetch->last_rev,
+                               .has_after = fetch->has_last,
+                               .after_slug = fetch->last_slug}};
+    if (fetch->ask == ASK_OPENING) {
+        msg.want.has_after = true;
+        msg.want.after_rev = UINT64_MAX;
+        memset(msg.want.after_slug.bytes, 0xff, SLUG_HASH_SIZE);
+    }
+    link_send(node, link, &msg);
     return ERR_OK;
 }
 
@@ -304,6 +375,27 @@ static void job_schedule(struct node *node)
     }
 }
 
+/* Somebody who told what cannot be is asked only where nobody else offers the same. */
+static bool link_doubted(const struct node *node, const struct link *link,
+                         const struct offer *offer)
+{
+    const struct peer *peer = link->peer;
+    if (peer == NULL || peer->lies == 0 || node->now_ms - peer->lied_ms >= DOUBT_MS) {
+        return false;
+    }
+    for (size_t i = 0; i < node->link_count; i++) {
+        const struct link *other = node->links[i];
+        for (size_t k = 0; other != link && other->state == LINK_READY && k < other->offer_count;
+             k++) {
+            if (other->offers[k].catalogue == offer->catalogue && !other->offers[k].done &&
+                (other->peer == NULL || other->peer->lies == 0)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 enum err fetch_schedule(struct node *node)
 {
     job_schedule(node);
@@ -316,7 +408,7 @@ enum err fetch_schedule(struct node *node)
         for (size_t k = 0; k < link->offer_count && asked < LINK_FETCHES_MAX; k++) {
             struct offer *offer = &link->offers[k];
             if (offer->done || offer->fetching || node->now_ms < offer->not_before_ms ||
-                fetch_of(node, offer->catalogue) != NULL) {
+                fetch_of(node, offer->catalogue) != NULL || link_doubted(node, link, offer)) {
                 continue;
             }
             struct fetch *fetch = fetch_free_slot(node);
@@ -371,6 +463,9 @@ static enum err fetch_entry(struct fetch *fetch, struct bytes bytes)
 
 static enum err fetch_hints(struct fetch *fetch, struct bytes withdrawn)
 {
+    if (fetch->ask == ASK_OPENING || fetch->ask == ASK_BRANCH) {
+        return ERR_OK; /* not what was asked for */
+    }
     for (size_t at = 0; at < withdrawn.size; at += SLUG_HASH_SIZE) {
         struct change change = {.order = (uint32_t) fetch->changes.count};
         memcpy(change.slug_hash.bytes, withdrawn.data + at, SLUG_HASH_SIZE);
@@ -396,20 +491,18 @@ static enum err fetch_take(struct fetch *fetch, const struct msg *msg)
         }
     }
     enum err err = fetch_hints(fetch, msg->delta.withdrawn);
+    if (err == ERR_OK && fetch->ask == ASK_OPENING && msg->delta.entries.count > 0) {
+        err = ERR_MALFORMED;
+    }
     at = 0;
     while (err == ERR_OK && list_next(&msg->delta.opening, &at, &item)) {
-        if (item.size != HASH_SIZE ||
-            fetch->opening.size >= (size_t) OPENING_COUNT_MAX * HASH_SIZE) {
-            return ERR_MALFORMED;
-        }
-        buf_put(&fetch->opening, item);
-        err = fetch->opening.err;
+        err = opening_add(&fetch->opening, item);
     }
     return err;
 }
 
 /* A delta against the rules: what it staged goes, its peer is closed. */
-static enum err fetch_convict(struct node *node, struct fetch *fetch, enum err why)
+enum err fetch_convict(struct node *node, struct fetch *fetch, enum err why)
 {
     struct link *link = fetch->link;
     enum err err = ERR_OK;
@@ -422,17 +515,21 @@ static enum err fetch_convict(struct node *node, struct fetch *fetch, enum err w
     }
     node_refuse(node, why);
     fetch_done(fetch);
+    if (link != NULL && link->peer != NULL) {
+        link->peer->lies++;
+        link->peer->lied_ms = node->now_ms;
+    }
     if (link != NULL) {
         link_close(node, link, BYE_PROTOCOL, err_text(why));
     }
     return err;
 }
 
-/* Drops what is staged and asks the same link once more, the others only later. */
-static enum err fetch_again(struct node *node, struct fetch *fetch, bool anew)
+enum err fetch_again(struct node *node, struct fetch *fetch, enum ask ask)
 {
     struct link *asked = fetch->link;
     uint32_t catalogue = fetch->catalogue;
+    bool own = fetch->own;
     struct txn *txn = NULL;
     enum err err = fetch->has_staging ? node_txn(node, &txn) : ERR_OK;
     if (err == ERR_OK && txn != NULL) {
@@ -443,28 +540,36 @@ static enum err fetch_again(struct node *node, struct fetch *fetch, bool anew)
         struct link *link = node->links[i];
         for (size_t k = 0; k < link->offer_count; k++) {
             struct offer *offer = &link->offers[k];
-            if (offer->catalogue == catalogue) {
+            if (offer->catalogue == catalogue && offer->own == own) {
                 offer->fetching = false;
                 offer->not_before_ms = link == asked ? 0 : node->now_ms + RETRY_MS;
-                offer->anew = anew && link == asked;
+                offer->ask = link == asked ? ask : offer->ask;
             }
         }
     }
     return err;
 }
 
-/* A delta that does not add up is not always its sender's fault: a part may be another's, or hints
- * of what was withdrawn may be forgotten by now. */
+/* A delta that does not add up is not always its sender's fault: a part may be another's, hints of
+ * what was withdrawn may be forgotten by now, and the history may have forked. */
 enum err fetch_wrong(struct node *node, struct fetch *fetch, enum err why)
 {
     bool sum = why == ERR_ROOT || why == ERR_STALE || why == ERR_QUOTA;
-    if (fetch->link != NULL && fetch->resumed && sum) {
-        node_refuse(node, why);
-        return fetch_again(node, fetch, fetch->anew);
+    const struct offer *offer = fetch_offer(fetch);
+    if (offer == NULL || offer->asked >= ASKED_MAX) {
+        return fetch_convict(node, fetch, why);
     }
-    if (fetch->link != NULL && fetch->m > 0 && why == ERR_ROOT) {
+    if (fetch->resumed && sum) {
         node_refuse(node, why);
-        return fetch_again(node, fetch, true);
+        return fetch_again(node, fetch, fetch->ask);
+    }
+    if (why == ERR_ROOT && fetch->m > 0) {
+        node_refuse(node, why);
+        return fetch_again(node, fetch, ASK_ANEW);
+    }
+    if (why == ERR_UNLINKED && (fetch->m > 0 || fetch->ask == ASK_ANEW)) {
+        node_refuse(node, why);
+        return fetch_again(node, fetch, ASK_OPENING);
     }
     return fetch_convict(node, fetch, why);
 }

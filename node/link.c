@@ -94,6 +94,7 @@ static void link_free(struct link *link)
 {
     session_free(link->session);
     buf_done(&link->out);
+    buf_done(&link->proof);
     free(link->offers);
     free(link);
 }
@@ -346,12 +347,15 @@ static enum err link_message(struct node *node, struct link *link, const struct 
         return ERR_OK;
     case MSG_PONG:
         return ERR_OK;
+    case MSG_PROOF:
+        return fork_part(node, link, msg);
+    case MSG_BUCKETS:
+        return mend_buckets(node, link, msg);
+    case MSG_BUCKET:
+        return mend_bucket(node, link, msg);
     case MSG_HELLO:
     case MSG_BYE:
     case MSG_REKEY:
-    case MSG_BUCKETS:
-    case MSG_BUCKET:
-    case MSG_PROOF:
     case MSG_JOIN:
     case MSG_JOINED:
         break;

@@ -215,6 +215,7 @@ void node_free(struct node *node)
     }
     txn_end(node->txn);
     own_done(&node->own);
+    free(node->job.plan);
     free(node->reads);
     free(node->changed);
     buf_done(&node->record);
@@ -390,6 +391,7 @@ static enum err node_flush(struct node *node)
         return err;
     }
     syncs_check(node);
+    repair_check(node);
     links_emit(node);
     clients_emit(node);
     return node->effects->err;
@@ -509,7 +511,7 @@ enum err node_job_done(struct node *node, struct effects *effects)
     if (job.kind == JOB_OWN) {
         err = own_job_done(node, &job);
     } else {
-        err = fetch_job_done(node, job.fetch, job.err);
+        err = fetch_job_done(node, job.fetch, job.plan, job.err);
     }
     node->trim = true;
     return err;
@@ -556,7 +558,7 @@ uint64_t node_wake_ms(const struct node *node)
 {
     uint64_t wake = node->now_ms + 3600u * 1000u;
     uint64_t others[] = {peers_wake_ms(node), links_wake_ms(node), fetch_wake_ms(node),
-                         clients_wake_ms(node)};
+                         clients_wake_ms(node), repair_wake_ms(node)};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         wake = others[i] < wake ? others[i] : wake;
     }

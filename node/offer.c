@@ -97,40 +97,16 @@ void head_name(const struct head *head, struct catalogue_name *ret_name)
     memcpy(ret_name->audience, head->audience, sizeof ret_name->audience);
 }
 
-/* Another head of ours than the ones we made: somebody signs with our key, or this data directory
- * is an old copy. */
-static enum err own_head_seen(struct node *node, const struct head *head)
-{
-    struct own *own = &node->own;
-    if (own_knows(own, head->n, &head->hash) ||
-        ((own->frozen & FREEZE_SEEN) != 0 && head->n <= own->seen_n)) {
-        return ERR_STALE;
-    }
-    if ((own->frozen & FREEZE_SEEN) == 0) {
-        node_log(
-            node, 3,
-            "own-head-unknown: a peer holds head %llu of this lab that this store never signed",
-            (unsigned long long) head->n);
-    }
-    own->frozen |= FREEZE_SEEN;
-    own->seen_n = head->n;
-    struct txn *txn = NULL;
-    enum err err = node_txn(node, &txn);
-    if (err == ERR_OK) {
-        err = own_seen_put(txn, head->n, &head->hash); /* a restart must not forget it */
-    }
-    return err == ERR_OK ? ERR_STALE : err;
-}
-
 /* ERR_OK: keep as an offer; ERR_STALE: nothing to do; other errors: refuse. */
-static enum err offer_check(struct node *node, const struct head *head, uint32_t *ret_catalogue)
+static enum err offer_check(struct node *node, struct link *link, const struct head *head,
+                            struct bytes signed_head, uint32_t *ret_catalogue)
 {
     if (memcmp(head->network.bytes, node->network.bytes, HASH_SIZE) != 0 ||
         strcmp(head->audience, "public") != 0) {
         return ERR_REFUSED;
     }
     if (memcmp(head->lab.bytes, node->config.lab.bytes, KEY_SIZE) == 0) {
-        return own_head_seen(node, head);
+        return own_head_seen(node, link, head, signed_head);
     }
     if (head->count > node->config.quota_entries || head->bytes > node->config.quota_bytes) {
         return ERR_QUOTA;
@@ -153,12 +129,19 @@ static enum err offer_check(struct node *node, const struct head *head, uint32_t
     if (err != ERR_OK) {
         return err;
     }
-    if (head_compare(head, &held.head) > 0) {
+    int order = head_compare(head, &held.head);
+    if (order > 0) {
         return ERR_OK;
     }
-    bool twin =
-        head->n == held.head.n && memcmp(head->hash.bytes, held.head.hash.bytes, HASH_SIZE) != 0;
-    return twin ? ERR_FORK : ERR_STALE;
+    bool same = order == 0 && memcmp(head->hash.bytes, held.head.hash.bytes, HASH_SIZE) == 0;
+    return same || head->generation < held.head.generation
+               ? ERR_STALE
+               : fork_seen(node, *ret_catalogue, head, signed_head, &link->lab);
+}
+
+static bool offer_replaced(const struct offer *old, uint32_t catalogue)
+{
+    return old->catalogue == catalogue && !old->done && !old->fetching && !old->own;
 }
 
 static enum err offer_add(struct node *node, struct link *link, uint64_t arrival,
@@ -166,7 +149,7 @@ static enum err offer_add(struct node *node, struct link *link, uint64_t arrival
 {
     for (size_t i = 0; i < link->offer_count; i++) {
         struct offer *old = &link->offers[i];
-        if (old->catalogue == catalogue && !old->done && !old->fetching) {
+        if (offer_replaced(old, catalogue)) {
             old->done = true; /* the newer one stands for it */
         }
     }
@@ -186,13 +169,54 @@ static enum err offer_add(struct node *node, struct link *link, uint64_t arrival
     return ERR_OK;
 }
 
+enum err offer_own(struct node *node, struct link *link)
+{
+    for (size_t i = 0; i < link->offer_count; i++) {
+        if (link->offers[i].own) {
+            struct offer *offer = &link->offers[i];
+            if (!offer->fetching) {
+                offer->done = false;
+                offer->ask = ASK_OPENING;
+                offer->not_before_ms = 0;
+                offer->asked = 0;
+            }
+            return ERR_OK;
+        }
+    }
+    enum err err = node_grow((void **) &link->offers, link->offer_count, &link->offer_cap,
+                             sizeof *link->offers);
+    if (err == ERR_OK) {
+        link->offers[link->offer_count++] =
+            (struct offer){.own = true, .catalogue = node->own.catalogue, .ask = ASK_OPENING};
+    }
+    return err;
+}
+
 bool err_ours(enum err err)
 {
     return err == ERR_IO || err == ERR_NOMEM || err == ERR_CORRUPT || err == ERR_FULL;
 }
 
+/* Its store went back to an older state: it counts from the start, and so do we. */
+static void cursor_back(struct link *link, const struct list *heads)
+{
+    size_t at = 0;
+    uint64_t arrival = 0;
+    struct bytes item;
+    bool back = !link->announced_to && link->peer != NULL &&
+                list_next_head(heads, &at, &arrival, &item) && arrival <= link->told;
+    link->announced_to = true;
+    if (back) {
+        link->told = link->upto = 0;
+        link->cursor = link->cursor_stored = link->cursor_acked = 0;
+        link->peer->row.cursor = 0;
+        link->peer->row_dirty = true;
+    }
+}
+
 enum err fetch_heads(struct node *node, struct link *link, const struct msg *msg)
 {
+    cursor_back(link, &msg->heads.heads);
     size_t at = 0;
     uint64_t arrival = 0;
     uint64_t last = link->upto;
@@ -213,7 +237,7 @@ enum err fetch_heads(struct node *node, struct link *link, const struct msg *msg
             return ERR_OK;
         }
         if (err == ERR_OK) {
-            err = offer_check(node, &head, &catalogue);
+            err = offer_check(node, link, &head, item, &catalogue);
         }
         if (err_ours(err)) {
             return err;
@@ -242,7 +266,7 @@ enum err offers_close(struct node *node, uint32_t catalogue, const struct head *
         bool any = false;
         for (size_t k = 0; k < link->offer_count; k++) {
             struct offer *offer = &link->offers[k];
-            if (offer->catalogue == catalogue && !offer->done) {
+            if (offer->catalogue == catalogue && !offer->done && !offer->own) {
                 offer->done = head_compare(&offer->head, head) <= 0;
                 offer->fetching = false;
                 any = true;

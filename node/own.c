@@ -94,13 +94,6 @@ void own_done(struct own *own)
     own->answer_cap = 0;
 }
 
-bool own_knows(const struct own *own, uint64_t n, const struct hash *hash)
-{
-    return own->held &&
-           (n < own->head.n ||
-            (n == own->head.n && memcmp(hash->bytes, own->head.hash.bytes, HASH_SIZE) == 0));
-}
-
 enum err own_load(struct node *node)
 {
     struct own *own = &node->own;
@@ -123,14 +116,10 @@ enum err own_load(struct node *node)
     } else if (err != ERR_NOT_FOUND) {
         return err;
     }
-    uint64_t seen_n = 0;
-    struct hash seen = {{0}};
-    err = own_seen_get(txn, &seen_n, &seen);
-    if (err != ERR_OK && err != ERR_NOT_FOUND) {
+    err = freeze_review(node);
+    if (err != ERR_OK) {
         return err;
     }
-    own->seen_n = seen_n;
-    own->frozen = err == ERR_OK && !own_knows(own, seen_n, &seen) ? FREEZE_SEEN : 0;
     /* A batch that a crash cut off never happened. */
     err = staging_drop(txn, own->catalogue);
     return err == ERR_NOT_FOUND ? ERR_OK : err;
@@ -729,28 +718,31 @@ enum err own_withdraw(struct node *node, struct client *client, uint32_t id,
 
 /* ---- the head ---- */
 
-static enum err own_sign(struct node *node, const struct plan *plan, struct head *ret_head,
-                         struct buf *signed_head)
+enum err own_sign(struct node *node, const struct plan *plan, uint64_t n,
+                  const struct hash *history, struct head *ret_head, struct buf *signed_head)
 {
     const struct own *own = &node->own;
     struct head head = {
         .network = own->name.network,
         .lab = own->name.lab,
         .generation = node->record_view.generation,
-        .n = next_rev(own),
+        .n = n,
         .count = plan->count,
         .bytes = plan->bytes,
         .root = plan->root,
+        .history = *history,
         .issued_at = (uint64_t) (node->wall_s > 0 ? node->wall_s : 0),
     };
     memcpy(head.audience, own->name.audience, sizeof head.audience);
     memcpy(head.instance, store_instance(node->config.store), INSTANCE_SIZE);
-    if (own->held) {
-        head.history = history_next(&own->head.history, &own->head.hash);
-    }
     enum err err = head_sign(&head, node->config.signing_secret, signed_head);
     *ret_head = head;
     return err;
+}
+
+static struct hash next_history(const struct own *own)
+{
+    return own->held ? history_next(&own->head.history, &own->head.hash) : (struct hash){{0}};
 }
 
 static enum err own_apply(struct node *node, struct txn *txn, struct plan *plan,
@@ -771,7 +763,8 @@ static enum err own_apply(struct node *node, struct txn *txn, struct plan *plan,
         return err;
     }
     struct head head;
-    err = own_sign(node, plan, &head, &signed_head);
+    struct hash history = next_history(own);
+    err = own_sign(node, plan, next_rev(own), &history, &head, &signed_head);
     if (err != ERR_OK) {
         return err;
     }
@@ -817,11 +810,31 @@ static enum err own_hold(struct node *node, const struct head *head, uint64_t ar
     return node_changed(node, own->catalogue, old_n);
 }
 
+/* Frozen in the very turn that a publication came in: it did not happen. */
+static enum err own_refused(struct node *node)
+{
+    struct own *own = &node->own;
+    struct txn *txn = NULL;
+    enum err err = node_txn(node, &txn);
+    for (size_t i = 0; err == ERR_OK && i < own->draft.changes.count; i++) {
+        const struct change *change = &own->draft.changes.items[i];
+        err = change->size > 0 ? body_drop(txn, change->seq) : ERR_OK;
+    }
+    for (size_t i = 0; i < own->answer_count; i++) {
+        own->answers[i].err = own->answers[i].own ? ERR_FROZEN : own->answers[i].err;
+    }
+    draft_done(&own->draft);
+    return err;
+}
+
 enum err own_settle(struct node *node)
 {
     struct own *own = &node->own;
     if (own->draft.changes.count == 0) {
         return ERR_OK;
+    }
+    if (own->frozen != 0) {
+        return own_refused(node);
     }
     bool keep_staging = own->keep_staging || batches_open(node);
     if (own->draft.changes.count > JOB_CHANGES_MIN) {
@@ -900,10 +913,11 @@ void own_answer(struct node *node, enum err err)
     for (size_t i = 0; i < own->answer_count; i++) {
         struct answer *answer = &own->answers[i];
         struct client *client = client_find(node, answer->client);
-        if (err == ERR_OK) {
+        enum err why = err != ERR_OK ? err : answer->err;
+        if (why == ERR_OK) {
             answer_put(node, answer);
         } else if (client != NULL) {
-            client_error(client, answer->id, err, NULL, NULL);
+            client_error(client, answer->id, why, NULL, NULL);
         }
         buf_done(&answer->statuses);
         buf_done(&answer->errors);

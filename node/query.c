@@ -769,6 +769,51 @@ static enum err query_verify(const struct asking *asking)
     return err;
 }
 
+static enum err query_forks(const struct asking *asking)
+{
+    struct buf *out = NULL;
+    enum err err = answer_begin(asking, &out);
+    return err == ERR_OK ? forks_report(asking->txn, out) : err;
+}
+
+static enum err query_fork_show(const struct asking *asking)
+{
+    struct bytes text = {0};
+    struct catalogue_name name = {.network = asking->node->network, .audience = "public"};
+    enum err err = ctl_get_str(&asking->msg->params, "lab", &text);
+    if (err == ERR_FIELD) {
+        refuse(asking, ERR_USAGE, "lab", "lab must be text");
+        return ERR_OK;
+    }
+    err = query_lab(asking->node, asking->txn, text, &name.lab);
+    uint32_t id = 0;
+    if (err == ERR_OK) {
+        err = catalogue_find(asking->txn, &name, &id);
+    }
+    struct held_fork fork;
+    if (err == ERR_OK) {
+        err = fork_get(asking->txn, id, &fork);
+    }
+    if (err == ERR_NOT_FOUND || err == ERR_AMBIGUOUS) {
+        refuse(asking, err, "lab", err == ERR_NOT_FOUND ? "no fork of that lab is known" : NULL);
+        return ERR_OK;
+    }
+    struct buf *out = NULL;
+    if (err == ERR_OK) {
+        err = answer_begin(asking, &out);
+    }
+    if (err == ERR_OK) {
+        pack_map(out, 3);
+        pack_cstr(out, "generation");
+        pack_uint(out, fork.generation);
+        pack_cstr(out, "k");
+        pack_uint(out, fork.k);
+        pack_cstr(out, "proof");
+        pack_bin(out, fork.proof);
+    }
+    return err;
+}
+
 enum err query_answer(struct node *node, struct client *client, struct txn *txn,
                       const struct ctl_msg *msg, enum ctl_method method)
 {
@@ -790,6 +835,10 @@ enum err query_answer(struct node *node, struct client *client, struct txn *txn,
         return query_verify(&asking);
     case CTL_prove:
         return query_prove(&asking);
+    case CTL_forks:
+        return query_forks(&asking);
+    case CTL_fork_show:
+        return query_fork_show(&asking);
     default:
         refuse(&asking, ERR_UNSUPPORTED, NULL, NULL);
         return ERR_OK;

@@ -124,7 +124,7 @@ static void report_warnings(struct node *node, struct buf *out)
 }
 
 struct totals {
-    uint64_t catalogues, entries, bytes, labs, arrival;
+    uint64_t catalogues, entries, bytes, labs, arrival, forks;
     struct store_space space;
 };
 
@@ -150,6 +150,9 @@ static enum err report_totals(struct node *node, struct txn *txn, struct totals 
     }
     if (err == ERR_OK) {
         err = arrival_last(txn, &totals.arrival);
+    }
+    if (err == ERR_OK) {
+        err = forks_count(txn, &totals.forks);
     }
     if (err == ERR_OK) {
         err = store_space(node->config.store, &totals.space);
@@ -182,7 +185,7 @@ enum err report_status(struct node *node, struct txn *txn, struct buf *out)
     }
     char did[DID_SIZE_MAX];
     did_encode(&node->config.lab, did);
-    pack_map(out, 21);
+    pack_map(out, 22);
     put_uint(out, "arrival", totals.arrival);
     put_uint(out, "bytes", totals.bytes);
     put_uint(out, "catalogues", totals.catalogues);
@@ -195,6 +198,7 @@ enum err report_status(struct node *node, struct txn *txn, struct buf *out)
     put_uint(out, "used", totals.space.used);
     put_uint(out, "entries", totals.entries);
     report_fetches(node, out);
+    put_uint(out, "forks", totals.forks);
     put_uint(out, "generation", node->record_view.generation);
     report_head(node, out);
     pack_cstr(out, "index");

@@ -129,46 +129,52 @@ static enum err serve_hints(struct node *node, struct link *link, struct stream 
     defer(buf_done) struct buf all = {0};
     enum err err = catalogue_hints(txn, stream->catalogue, stream->m, stream->hint_at,
                                    HINTS_PER_MSG, &all, ret_more);
-    size_t kept = 0;
-    for (size_t at = 0; err == ERR_OK && at < all.size; at += SLUG_HASH_SIZE) {
-        struct slug_hash slug;
-        memcpy(slug.bytes, all.data + at, SLUG_HASH_SIZE);
-        struct slug_row row;
-        err = catalogue_slug(txn, stream->catalogue, &slug, &row);
-        if (err == ERR_NOT_FOUND) {
-            memcpy(all.data + kept, slug.bytes, SLUG_HASH_SIZE);
-            kept += SLUG_HASH_SIZE;
-            err = ERR_OK;
-        }
-    }
-    if (err == ERR_OK && kept > 0) {
+    if (err == ERR_OK && all.size > 0) {
         link_send(node, link,
-                  &(struct msg){
-                      .type = MSG_DELTA,
-                      .delta = {.stream = stream->number, .withdrawn = bytes_of(all.data, kept)}});
+                  &(struct msg){.type = MSG_DELTA,
+                                .delta = {.stream = stream->number, .withdrawn = buf_bytes(&all)}});
     }
     return err;
 }
 
+static void opening_send(struct node *node, struct link *link, const struct stream *stream,
+                         struct buf *raw, size_t *count)
+{
+    if (*count > 0) {
+        link_send(node, link,
+                  &(struct msg){.type = MSG_DELTA,
+                                .delta = {.stream = stream->number,
+                                          .opening = {.raw = buf_bytes(raw), .count = *count}}});
+    }
+    buf_clear(raw);
+    *count = 0;
+}
+
+/* A page of head hashes, and the sides that belong between them. */
 static enum err serve_opening(struct node *node, struct link *link, struct stream *stream,
                               struct txn *txn, uint64_t n)
 {
     uint64_t left = n - stream->opening_next;
-    size_t count = left < OPENING_PER_MSG ? (size_t) left : OPENING_PER_MSG;
-    defer(buf_done) struct buf hashes = {0};
+    size_t page = left < OPENING_PER_MSG ? (size_t) left : OPENING_PER_MSG;
+    defer(opening_done) struct opening opening = {0};
     defer(buf_done) struct buf raw = {0};
-    enum err err = catalogue_opening(txn, stream->catalogue, stream->opening_next, count, &hashes);
+    opening_begin(&opening, stream->opening_next);
+    enum err err = history_opening(txn, stream->catalogue, n, page, &opening);
     if (err != ERR_OK) {
         return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
     }
-    for (size_t i = 0; i < count; i++) {
-        list_put(&raw, bytes_of(hashes.data + i * HASH_SIZE, HASH_SIZE));
+    struct opening_at at = {0};
+    uint8_t room[OPENING_ITEM_MAX];
+    struct bytes item;
+    size_t count = 0;
+    while (opening_next(&opening, &at, room, &item)) {
+        list_put(&raw, item);
+        if (++count == OPENING_PER_MSG) {
+            opening_send(node, link, stream, &raw, &count);
+        }
     }
-    stream->opening_next += count;
-    link_send(node, link,
-              &(struct msg){.type = MSG_DELTA,
-                            .delta = {.stream = stream->number,
-                                      .opening = {.raw = buf_bytes(&raw), .count = count}}});
+    opening_send(node, link, stream, &raw, &count);
+    stream->opening_next += page;
     return raw.err;
 }
 

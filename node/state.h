@@ -19,6 +19,7 @@
 #include "proto/msg.h"
 #include "proto/session.h"
 #include "store/catalogue.h"
+#include "store/history.h"
 #include "store/staging.h"
 
 #define LINKS_MAX (PEERS_MAX + HALF_OPEN_MAX)
@@ -39,20 +40,32 @@ struct peer {
     bool row_dirty;
     bool dialling;
     uint64_t dial_at_ms, dial_delay_ms;
-    uint64_t acked; /* our arrivals it holds, as far as it said so */
+    uint64_t acked;   /* our arrivals it holds, as far as it said so */
+    unsigned lies;    /* deltas that were against the rules … */
+    uint64_t lied_ms; /* … the last one: others are asked first for a while */
     struct link *link;
 };
 
 enum link_state { LINK_SHAKING, LINK_GREETING, LINK_READY, LINK_CLOSING, LINK_STATE_COUNT };
+
+/* What is asked of a link that offered a head. */
+enum ask {
+    ASK_DELTA,   /* what came after the held head */
+    ASK_OPENING, /* the chain alone, from head 1: is it a fork, a merge, or a lie? */
+    ASK_ANEW,    /* everything, from head 1: what is held and does not come is withdrawn */
+    ASK_BRANCH   /* everything of another branch of the own catalogue, to be merged */
+};
 
 /* A head that a link offered and that is not held yet. */
 struct offer {
     uint64_t arrival;
     uint32_t catalogue;
     uint64_t not_before_ms; /* tried in vain: wait */
-    struct head head;
+    struct head head;       /* n is 0 where `own`: whatever the link holds */
     bool done, fetching;
-    bool anew; /* what its delta made was not what its head says: ask for everything */
+    bool own; /* not announced: what does it hold of our own catalogue? */
+    enum ask ask;
+    unsigned asked; /* how often */
 };
 
 /* One WANT being answered. */
@@ -85,6 +98,7 @@ struct link {
 
     /* reading them */
     uint64_t told;           /* the cursor our HELLO named */
+    bool announced_to;       /* they announced something on this link */
     uint64_t upto;           /* their arrivals announced so far */
     uint64_t cursor;         /* read, in memory */
     uint64_t cursor_stored;  /* read, on disk */
@@ -97,6 +111,9 @@ struct link {
     uint64_t stream_next;
     uint64_t delta_ms;                   /* when any delta last went on */
     uint64_t stalled_ms, stall_delay_ms; /* not asked before, for it let us wait */
+
+    struct buf proof; /* a fork proof that comes in parts */
+    uint64_t proof_size;
 
     /* being read by them */
     bool skip_own;      /* what came from them need not go back … */
@@ -112,6 +129,8 @@ struct link {
     unsigned stream_turn;
 };
 
+struct mend;
+
 /* A delta being received. */
 struct fetch {
     bool open;
@@ -122,13 +141,19 @@ struct fetch {
     uint64_t m;                          /* asked from there */
     uint64_t base_n;                     /* of the held head: m, or more when asked anew */
     struct hash base_hash, base_history; /* of the held head; zero when base_n is 0 */
-    bool anew;                           /* everything was asked for: what is not among it goes */
+    uint64_t base_generation;
+    enum ask ask;
+    bool own;     /* our own catalogue: freeze.c says what becomes of it */
+    bool joined;  /* its opening joins the branches of the fork that is known */
     bool resumed; /* a part came from an earlier link: this one is not to blame for it */
-    uint64_t target_n, target_count, target_bytes;
+    uint64_t target_generation, target_n, target_count, target_bytes;
     struct change_list changes;
     size_t staged;      /* changes[0 … staged) have their seq */
     struct buf pending; /* entries not staged yet, back to back, in order */
-    struct buf opening; /* HASH_SIZE each */
+    struct opening opening;
+    struct buf dropped; /* seqs of staged bodies that were overtaken, u64 each */
+    struct mend *mend;  /* being mended bucket by bucket: mend.c */
+    bool mended;        /* once is enough */
     uint64_t bytes;     /* of entries received */
     uint64_t last_rev;
     struct slug_hash last_slug;
@@ -184,7 +209,8 @@ struct client {
 /* An answer that waits for the commit: of a publication, or of a plain write. */
 struct answer {
     uint32_t client, id;
-    bool own; /* a publication: statuses below; else an empty map */
+    bool own;     /* a publication: statuses below; else an empty map */
+    enum err err; /* it was refused after all */
     struct buf statuses, errors, revs;
     size_t rev_count;
     size_t error_count;
@@ -219,7 +245,19 @@ struct sync_wait {
     uint64_t wait, deadline_ms;
 };
 
-/* A request to be answered from the committed state, at the end of the turn. */
+#define CONFLICTS_MAX 1000
+/* `essaim repair` under way: the other branches of the own catalogue are pulled and merged. */
+struct repair {
+    bool open;
+    uint32_t client, id;
+    uint64_t deadline_ms;
+    uint64_t merged;    /* branches joined */
+    uint64_t conflicts; /* slugs of which one version had to give way */
+    struct buf lost; /* packed rows [slug, rev kept, rev lost, entry bin], at most CONFLICTS_MAX */
+    uint64_t lost_rows;
+    enum err err; /* of a merge that could not be made */
+};
+
 struct read_wait {
     uint32_t client;
     struct buf bytes;
@@ -232,7 +270,8 @@ struct job {
     bool keep_staging; /* OWN: another batch is open */
     struct head head;  /* OWN: the one signed */
     struct fetch *fetch;
-    enum err err; /* ERR_ROOT: the delta does not fit */
+    enum err err;      /* ERR_ROOT: the delta does not fit … */
+    struct plan *plan; /* … and this is what it would have made; owned */
     uint64_t arrival;
 };
 
@@ -260,6 +299,7 @@ struct node {
     size_t client_count;
     struct own own;
     struct sync_wait syncs[SYNC_WAITS_MAX];
+    struct repair repair;
     struct read_wait *reads;
     size_t read_count, read_cap;
     struct changed *changed;
@@ -331,6 +371,8 @@ MUST_USE enum err record_accept(struct node *node, const struct lab_record *reco
  * ERR_STALE: of a generation that is over. */
 MUST_USE enum err head_check(struct node *node, struct bytes bytes, struct head *ret_head);
 void head_name(const struct head *head, struct catalogue_name *ret_name);
+/* Asks that link what it holds of our own catalogue. */
+MUST_USE enum err offer_own(struct node *node, struct link *link);
 /* What every link offered and is held now is done. */
 MUST_USE enum err offers_close(struct node *node, uint32_t catalogue, const struct head *head);
 /* Ours, not the other side's: the turn cannot go on. */
@@ -347,11 +389,19 @@ uint64_t fetch_wake_ms(const struct node *node);
 struct fetch *fetch_of(struct node *node, uint32_t catalogue); /* NULL */
 /* The one that link serves on that stream; NULL: given up meanwhile. */
 struct fetch *fetch_on(struct node *node, const struct link *link, uint64_t stream);
+/* The offer it serves; NULL when that is gone. */
+struct offer *fetch_offer(struct fetch *fetch);
+/* Drops what is staged and asks the same link once more, in that way; the others only later. */
+MUST_USE enum err fetch_again(struct node *node, struct fetch *fetch, enum ask ask);
+/* Nothing more is to be had there: the offer is done. */
+void fetch_over(struct node *node, struct fetch *fetch);
 /* Gives it up; what is staged stays for the next one. Its offer waits before this link is asked
  * again. */
 void fetch_abandon(struct node *node, struct fetch *fetch);
 /* Entries in memory go to disk, invisible, as a part of this turn. */
 MUST_USE enum err fetch_stage(struct node *node, struct fetch *fetch);
+/* Against the rules: what it staged goes, its link is closed and remembered. */
+MUST_USE enum err fetch_convict(struct node *node, struct fetch *fetch, enum err why);
 /* It does not add up, for that reason: asked again in another way, or its link convicted. */
 MUST_USE enum err fetch_wrong(struct node *node, struct fetch *fetch, enum err why);
 /* The disk is too full to take more: given up for now. */
@@ -362,7 +412,59 @@ void fetches_reset(struct node *node);
 /* apply.c */
 MUST_USE enum err fetch_end(struct node *node, struct link *link, const struct msg *msg);
 MUST_USE enum err fetch_job(struct node *node, struct fetch *fetch, uint64_t *ret_arrival);
-MUST_USE enum err fetch_job_done(struct node *node, struct fetch *fetch, enum err err);
+/* `plan`: of one whose root was another (freed here); else NULL. */
+MUST_USE enum err fetch_job_done(struct node *node, struct fetch *fetch, struct plan *plan,
+                                 enum err err);
+
+/* fork.c */
+/* A head that is not newer than the held one, and not in its history: proven at once. */
+MUST_USE enum err fork_seen(struct node *node, uint32_t catalogue, const struct head *head,
+                            struct bytes signed_head, const struct lab_id *from);
+/* A newer head whose chain, whole in the fetch, does not hold the held head. */
+MUST_USE enum err fork_chain(struct node *node, struct fetch *fetch);
+/* Is a fork of the head's generation known? Then: does the fetch's opening join its branches? */
+MUST_USE enum err fork_judge(struct node *node, struct fetch *fetch, bool *ret_known,
+                             bool *ret_joined);
+MUST_USE enum err fork_part(struct node *node, struct link *link, const struct msg *msg);
+/* Sends the proof of that catalogue's fork; *ret_sent is false when there is no room now. */
+MUST_USE enum err fork_announce(struct node *node, struct link *link, struct txn *txn,
+                                uint32_t catalogue, bool *ret_sent);
+
+/* Appends the answer of `forks`: what stands, of the generation that counts. */
+MUST_USE enum err forks_report(struct txn *txn, struct buf *into);
+MUST_USE enum err forks_count(struct txn *txn, uint64_t *ret_count);
+
+/* freeze.c: why the own catalogue stands still, and how it goes on */
+/* A head of ours that a peer holds. */
+MUST_USE enum err own_head_seen(struct node *node, struct link *link, const struct head *head,
+                                struct bytes signed_head);
+/* What a link holds of our catalogue: its opening is in the fetch. */
+MUST_USE enum err own_probed(struct node *node, struct fetch *fetch);
+/* The own catalogue changed by what was pulled. */
+MUST_USE enum err own_pulled(struct node *node, uint64_t old_n);
+/* Looks anew at every reason to stand still. */
+MUST_USE enum err freeze_review(struct node *node);
+MUST_USE enum err repair_begin(struct node *node, struct client *client, uint32_t id,
+                               const msgpack_object *params);
+/* Asks every link once more what it holds of our catalogue. */
+MUST_USE enum err repair_ask(struct node *node);
+void repair_check(struct node *node); /* after the commit: answers when all is done */
+uint64_t repair_wake_ms(const struct node *node);
+
+/* merge.c: the job that joins another branch of the own catalogue with the held one */
+MUST_USE enum err merge_job(struct node *node, struct fetch *fetch, struct txn *txn,
+                            uint64_t *ret_arrival);
+/* After the job. */
+MUST_USE enum err merge_over(struct node *node, struct fetch *fetch, enum err err);
+
+/* mend.c */
+/* The delta, staged and settled, makes another root than its head's: false when it cannot be mended
+ * with this link. */
+bool mend_begin(struct node *node, struct fetch *fetch, const struct plan *plan);
+/* BUCKETS and BUCKET: questions and answers. */
+MUST_USE enum err mend_buckets(struct node *node, struct link *link, const struct msg *msg);
+MUST_USE enum err mend_bucket(struct node *node, struct link *link, const struct msg *msg);
+void mend_free(struct mend *mend); /* accepts NULL */
 
 /* serve.c */
 MUST_USE enum err serve_want(struct node *node, struct link *link, const struct msg *msg);
@@ -370,8 +472,6 @@ MUST_USE enum err serve_flush(struct node *node, struct link *link, struct txn *
 
 /* own.c */
 MUST_USE enum err own_load(struct node *node);
-/* Is that head the held one, or one before it? */
-bool own_knows(const struct own *own, uint64_t n, const struct hash *hash);
 MUST_USE enum err own_publish(struct node *node, struct client *client, uint32_t id,
                               const msgpack_object *params);
 MUST_USE enum err own_withdraw(struct node *node, struct client *client, uint32_t id,
@@ -383,6 +483,10 @@ void own_answer(struct node *node, enum err err);
 MUST_USE enum err own_job(struct node *node);
 MUST_USE enum err own_job_done(struct node *node, const struct job *job);
 MUST_USE enum err batch_drop(struct node *node, struct batch *batch);
+/* A head of the own catalogue as it is planned. */
+MUST_USE enum err own_sign(struct node *node, const struct plan *plan, uint64_t n,
+                           const struct hash *history, struct head *ret_head,
+                           struct buf *signed_head);
 void own_undo(struct node *node);
 void own_done(struct own *own);
 

@@ -30,7 +30,10 @@ enum role { ROLE_NONE, ROLE_READER, ROLE_AGENT, ROLE_COORDINATOR, ROLE_ADMIN };
     X(sync,         READER, true) \
     X(watch,        READER, true) \
     X(verify,       READER, false) \
-    X(prove,        READER, false)
+    X(prove,        READER, false) \
+    X(forks,        READER, false) \
+    X(fork_show,    READER, false) \
+    X(repair,       ADMIN,  true)
 /* clang-format on */
 #define CTL_ENUM_ROW(name, role, writes) CTL_##name,
 enum ctl_method { CTL_TABLE(CTL_ENUM_ROW) CTL_COUNT };

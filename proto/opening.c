@@ -99,6 +99,9 @@ static enum err side_add(struct opening *opening, struct bytes item)
     if (number > tip) {
         return ERR_MALFORMED;
     }
+    if (side->count == OPENING_SIDE_COUNT_MAX) {
+        return ERR_SIZE;
+    }
     /* As long as the trunk: then the higher hash is the trunk's. */
     if (number == tip && memcmp(hash, opening_hash(opening, tip), HASH_SIZE) >= 0) {
         return ERR_MALFORMED;

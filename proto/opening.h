@@ -13,6 +13,7 @@
 #include "proto/hash.h"
 
 #define OPENING_SIDES_MAX 16
+#define OPENING_SIDE_COUNT_MAX 16384 /* hashes of one side: longer ones cannot be merged */
 #define OPENING_SIDE_MARK 0x01
 #define OPENING_ITEM_MAX (1 + HASH_SIZE)
 

@@ -53,6 +53,35 @@ enum err catalogue_find(struct txn *txn, const struct catalogue_name *name, uint
     return id_get(txn, TABLE_NAMES, name_key(key, name), ret_id);
 }
 
+static bool name_read(struct bytes key, struct catalogue_name *ret_name)
+{
+    if (key.size < HASH_SIZE + KEY_SIZE || key.size > NAME_KEY_MAX) {
+        return false;
+    }
+    *ret_name = (struct catalogue_name){0};
+    memcpy(ret_name->network.bytes, key.data, HASH_SIZE);
+    memcpy(ret_name->lab.bytes, key.data + HASH_SIZE, KEY_SIZE);
+    memcpy(ret_name->audience, key.data + HASH_SIZE + KEY_SIZE, key.size - HASH_SIZE - KEY_SIZE);
+    return true;
+}
+
+enum err catalogue_name_of(struct txn *txn, uint32_t id, struct catalogue_name *ret_name)
+{
+    static const uint8_t first[1];
+    uint8_t value[ID_KEY_SIZE];
+    struct bytes wanted = rows_id(value, id);
+    struct row row;
+    defer(cursor_close) struct cursor names = {0};
+    enum err err = cursor_open(txn, TABLE_NAMES, &names);
+    if (err == ERR_OK) {
+        err = cursor_seek(&names, BYTES_OF_ARRAY(first), &row);
+    }
+    while (err == ERR_OK && !bytes_equal(row.value, wanted)) {
+        err = cursor_next(&names, &row);
+    }
+    return err == ERR_OK && !name_read(row.key, ret_name) ? ERR_CORRUPT : err;
+}
+
 enum err catalogue_open(struct txn *txn, const struct catalogue_name *name, uint32_t *ret_id)
 {
     uint32_t id = 0;

@@ -26,6 +26,8 @@ struct catalogue_name {
 /* ERR_NOT_FOUND when this store never held it. */
 MUST_USE enum err catalogue_find(struct txn *txn, const struct catalogue_name *name,
                                  uint32_t *ret_id);
+/* The other way round, by a walk over all names. ERR_NOT_FOUND. */
+MUST_USE enum err catalogue_name_of(struct txn *txn, uint32_t id, struct catalogue_name *ret_name);
 /* Finds it or gives it an id. */
 MUST_USE enum err catalogue_open(struct txn *txn, const struct catalogue_name *name,
                                  uint32_t *ret_id);

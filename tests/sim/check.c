@@ -239,8 +239,12 @@ static bool holds_arrival(struct sim *sim, unsigned number, struct txn *own, str
         return true;
     }
     uint32_t id = 0;
-    return sim_find(sim, own, of, &id, &here) == ERR_OK &&
-           head_compare(&here.head, &there.head) >= 0;
+    struct held_fork fork;
+    if (sim_find(sim, own, of, &id, &here) != ERR_OK) {
+        return false;
+    }
+    /* Of a frozen catalogue nothing more is taken: the proof is held. */
+    return head_compare(&here.head, &there.head) >= 0 || fork_get(own, id, &fork) == ERR_OK;
 }
 
 /* Everything up to `cursor` of the peer's store is durably held here. */

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/*
+ * node/merge.c: two branches of the own catalogue become one again (doc/protocol.md §4.6,
+ * doc/decisions/0008). Runs in the job: the other branch is staged whole in the fetch.
+ *
+ * The other branch must be what its head says, by itself. Then the two sets are walked side by
+ * side: what was written on either branch since they parted stays, a withdrawal on one stands
+ * against what is older, and of one slug written on both the higher rev, then the higher leaf. What
+ * comes from the shorter branch is encoded anew with the merge's number, so that those on the
+ * longer one (the trunk) get it as an ordinary delta.
+ */
+#include <stdlib.h>
+
+#include "base/defer.h"
+#include "base/must.h"
+#include "node/state.h"
+#include "proto/entry.h"
+#include "proto/pack.h"
+
+struct merge {
+    struct node *node;
+    struct txn *txn;
+    struct fetch *fetch;
+    bool ours_trunk;
+    uint64_t k, n;              /* first number that differs; of the merge head */
+    struct change_list held;    /* ours, settled */
+    struct change_list changes; /* what the merge does to what is held */
+    struct buf unused;          /* seqs of bodies of theirs that do not stand, u64 each */
+};
+
+static void merge_done(struct merge *merge)
+{
+    change_done(&merge->held);
+    change_done(&merge->changes);
+    buf_done(&merge->unused);
+}
+
+/* ---- where they part ---- */
+
+static enum err held_hashes(struct txn *txn, uint32_t id, uint64_t from, uint64_t to,
+                            struct buf *into)
+{
+    enum err err = catalogue_opening(txn, id, from, (size_t) (to + 1 - from), into);
+    return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+}
+
+static const uint8_t *their_hash(const struct fetch *fetch, uint64_t n)
+{
+    return n == fetch->head.n ? fetch->head.hash.bytes : opening_hash(&fetch->opening, n);
+}
+
+/* ERR_STALE: one holds the other, there is nothing to join. */
+static enum err merge_parts(struct merge *merge)
+{
+    const struct fetch *fetch = merge->fetch;
+    const struct head *ours = &merge->node->own.head;
+    const struct head *theirs = &fetch->head;
+    defer(buf_done) struct buf held = {0};
+    enum err err = held_hashes(merge->txn, fetch->catalogue, 1, ours->n, &held);
+    if (err != ERR_OK) {
+        return err;
+    }
+    uint64_t shorter = ours->n < theirs->n ? ours->n : theirs->n;
+    for (uint64_t n = 1; n <= shorter && merge->k == 0; n++) {
+        const uint8_t *hash = their_hash(fetch, n);
+        if (hash == NULL || memcmp(hash, held.data + (n - 1) * HASH_SIZE, HASH_SIZE) != 0) {
+            merge->k = n;
+        }
+    }
+    merge->n = (ours->n > theirs->n ? ours->n : theirs->n) + 1;
+    merge->ours_trunk = ours->n != theirs->n
+                            ? ours->n > theirs->n
+                            : memcmp(ours->hash.bytes, theirs->hash.bytes, HASH_SIZE) > 0;
+    bool within = opening_holds(&fetch->opening, ours->n, &ours->hash);
+    return merge->k == 0 || within ? ERR_STALE : ERR_OK;
+}
+
+/* ---- the sets ---- */
+
+static enum err held_list(struct merge *merge)
+{
+    struct entry_cursor *cursor = NULL;
+    enum err err = entry_cursor_open(merge->txn, merge->fetch->catalogue, 0, NULL, &cursor);
+    while (err == ERR_OK) {
+        struct bytes entry;
+        struct change change = {0};
+        err = entry_cursor_next(cursor, &entry, &change.rev, &change.slug_hash);
+        if (err != ERR_OK) {
+            break;
+        }
+        change.size = (uint32_t) entry.size;
+        change.leaf = entry_leaf(entry);
+        err = change_add(&merge->held, &change);
+    }
+    entry_cursor_close(cursor);
+    return err == ERR_NOT_FOUND ? change_settle(&merge->held, NULL) : err;
+}
+
+static enum err drop_theirs(struct merge *merge, const struct change *theirs)
+{
+    uint8_t seq[8];
+    be64_put(seq, theirs->seq);
+    buf_put(&merge->unused, BYTES_OF_ARRAY(seq));
+    return merge->unused.err;
+}
+
+/* The same entry with the merge's number as its rev. */
+static enum err put_anew(struct merge *merge, struct bytes bytes, const struct slug_hash *slug_hash)
+{
+    struct entry entry;
+    defer(buf_done) struct buf anew = {0};
+    enum err err = entry_peek(bytes, &entry);
+    if (err != ERR_OK) {
+        return err;
+    }
+    entry.rev = merge->n;
+    err = entry_encode(&entry, &anew);
+    struct change change = {.slug_hash = *slug_hash, .rev = merge->n, .size = (uint32_t) anew.size};
+    if (err == ERR_OK) {
+        change.leaf = entry_leaf(buf_bytes(&anew));
+        err = body_append(merge->txn, merge->fetch->catalogue, buf_bytes(&anew), &change.seq);
+    }
+    return err == ERR_OK ? change_add(&merge->changes, &change) : err;
+}
+
+static enum err take_ours(struct merge *merge, const struct change *ours)
+{
+    if (merge->ours_trunk) {
+        return ERR_OK;
+    }
+    struct bytes bytes;
+    enum err err = catalogue_entry(merge->txn, merge->fetch->catalogue, &ours->slug_hash, &bytes);
+    defer(buf_done) struct buf copy = {0}; /* the view dies with the next write */
+    if (err == ERR_OK) {
+        buf_put(&copy, bytes);
+        err = copy.err;
+    }
+    return err == ERR_OK ? put_anew(merge, buf_bytes(&copy), &ours->slug_hash) : err;
+}
+
+static enum err take_theirs(struct merge *merge, const struct change *theirs)
+{
+    if (!merge->ours_trunk) {
+        return change_add(&merge->changes, theirs);
+    }
+    struct bytes bytes;
+    enum err err = body_get(merge->txn, merge->fetch->catalogue, theirs->seq, &bytes);
+    defer(buf_done) struct buf copy = {0};
+    if (err == ERR_OK) {
+        buf_put(&copy, bytes);
+        err = copy.err;
+    }
+    if (err == ERR_OK) {
+        err = put_anew(merge, buf_bytes(&copy), &theirs->slug_hash);
+    }
+    return err == ERR_OK ? drop_theirs(merge, theirs) : err;
+}
+
+static enum err take_none(struct merge *merge, const struct slug_hash *slug_hash)
+{
+    return change_add(&merge->changes, &(struct change){.slug_hash = *slug_hash});
+}
+
+/* Both were written since the branches parted: one has to give way, and the operator hears of
+ * it. */
+static enum err conflict_note(struct merge *merge, const struct change *kept,
+                              const struct change *lost, bool lost_ours)
+{
+    struct repair *repair = &merge->node->repair;
+    repair->conflicts++;
+    if (repair->lost_rows >= CONFLICTS_MAX) {
+        return ERR_OK;
+    }
+    struct bytes bytes;
+    struct entry entry;
+    enum err err =
+        lost_ours ? catalogue_entry(merge->txn, merge->fetch->catalogue, &lost->slug_hash, &bytes)
+                  : body_get(merge->txn, merge->fetch->catalogue, lost->seq, &bytes);
+    if (err == ERR_OK) {
+        err = entry_peek(bytes, &entry);
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    repair->lost_rows++;
+    pack_array(&repair->lost, 4);
+    pack_str(&repair->lost, entry.slug);
+    pack_uint(&repair->lost, kept->rev);
+    pack_uint(&repair->lost, lost->rev);
+    pack_bin(&repair->lost, bytes);
+    return repair->lost.err;
+}
+
+static enum err merge_both(struct merge *merge, const struct change *ours,
+                           const struct change *theirs)
+{
+    if (memcmp(ours->leaf.bytes, theirs->leaf.bytes, HASH_SIZE) == 0) {
+        return drop_theirs(merge, theirs);
+    }
+    bool ours_wins = ours->rev != theirs->rev
+                         ? ours->rev > theirs->rev
+                         : memcmp(ours->leaf.bytes, theirs->leaf.bytes, HASH_SIZE) > 0;
+    const struct change *kept = ours_wins ? ours : theirs;
+    const struct change *lost = ours_wins ? theirs : ours;
+    enum err err = lost->rev >= merge->k ? conflict_note(merge, kept, lost, !ours_wins) : ERR_OK;
+    if (err == ERR_OK) {
+        err = ours_wins ? take_ours(merge, ours) : take_theirs(merge, theirs);
+    }
+    return err == ERR_OK && ours_wins ? drop_theirs(merge, theirs) : err;
+}
+
+/* Only one has it: it was written there since, or withdrawn on the other. */
+static enum err merge_one(struct merge *merge, const struct change *one, bool is_ours)
+{
+    if (one->rev >= merge->k) {
+        return is_ours ? take_ours(merge, one) : take_theirs(merge, one);
+    }
+    enum err err = take_none(merge, &one->slug_hash);
+    return err == ERR_OK && !is_ours ? drop_theirs(merge, one) : err;
+}
+
+static enum err merge_sets(struct merge *merge)
+{
+    const struct change_list *ours = &merge->held;
+    const struct change_list *theirs = &merge->fetch->changes;
+    size_t i = 0;
+    size_t j = 0;
+    enum err err = ERR_OK;
+    while (err == ERR_OK && (i < ours->count || j < theirs->count)) {
+        int order = i == ours->count     ? 1
+                    : j == theirs->count ? -1
+                                         : memcmp(ours->items[i].slug_hash.bytes,
+                                                  theirs->items[j].slug_hash.bytes, SLUG_HASH_SIZE);
+        if (order == 0) {
+            err = merge_both(merge, &ours->items[i++], &theirs->items[j++]);
+        } else if (order < 0) {
+            err = merge_one(merge, &ours->items[i++], true);
+        } else {
+            err = merge_one(merge, &theirs->items[j++], false);
+        }
+    }
+    return err;
+}
+
+/* ---- the chain ---- */
+
+static enum err side_put(struct opening *chain, uint64_t k, struct bytes hashes)
+{
+    uint8_t start[8];
+    uint8_t item[1 + HASH_SIZE] = {OPENING_SIDE_MARK};
+    be64_put(start, k);
+    enum err err = opening_add(chain, BYTES_OF_ARRAY(start));
+    for (size_t at = 0; err == ERR_OK && at < hashes.size; at += HASH_SIZE) {
+        memcpy(item + 1, hashes.data + at, HASH_SIZE);
+        err = opening_add(chain, BYTES_OF_ARRAY(item));
+    }
+    return err;
+}
+
+static bool sides_behind(const struct opening *opening, uint64_t k)
+{
+    return opening->side_count > 0 && opening->sides[opening->side_count - 1].n > k;
+}
+
+/* Ours stays the trunk: one more side behind our last head. */
+static enum err chain_ours(struct merge *merge, struct opening *ret_chain)
+{
+    const struct fetch *fetch = merge->fetch;
+    const struct head *ours = &merge->node->own.head;
+    if (sides_behind(&fetch->opening, merge->k)) {
+        return ERR_UNSUPPORTED;
+    }
+    defer(buf_done) struct buf side = {0};
+    for (uint64_t n = merge->k; n <= fetch->head.n; n++) {
+        buf_put(&side, bytes_of(their_hash(fetch, n), HASH_SIZE));
+    }
+    opening_begin(ret_chain, ours->n);
+    enum err err = side.err;
+    if (err == ERR_OK) {
+        err = opening_add(ret_chain, BYTES_OF_ARRAY(ours->hash.bytes));
+    }
+    return err == ERR_OK ? side_put(ret_chain, merge->k, buf_bytes(&side)) : err;
+}
+
+/* Theirs becomes the trunk, from head 1; ours, since they parted, its side. */
+static enum err chain_theirs(struct merge *merge, struct opening *ret_chain)
+{
+    struct fetch *fetch = merge->fetch;
+    const struct head *ours = &merge->node->own.head;
+    defer(opening_done) struct opening mine = {0};
+    opening_begin(&mine, merge->k);
+    enum err err = history_opening(merge->txn, fetch->catalogue, ours->n, SIZE_MAX, &mine);
+    if (err == ERR_NOT_FOUND || err == ERR_MALFORMED) {
+        return err == ERR_NOT_FOUND ? ERR_CORRUPT : ERR_UNSUPPORTED;
+    }
+    if (err == ERR_OK && sides_behind(&mine, merge->k)) {
+        return ERR_UNSUPPORTED;
+    }
+    defer(buf_done) struct buf side = {0};
+    if (err == ERR_OK) {
+        err = held_hashes(merge->txn, fetch->catalogue, merge->k, ours->n, &side);
+    }
+    *ret_chain = fetch->opening;
+    fetch->opening = (struct opening){0};
+    if (err == ERR_OK) {
+        err = opening_add(ret_chain, BYTES_OF_ARRAY(fetch->head.hash.bytes));
+    }
+    return err == ERR_OK ? side_put(ret_chain, merge->k, buf_bytes(&side)) : err;
+}
+
+static struct hash merge_history(const struct merge *merge)
+{
+    const struct head *ours = &merge->node->own.head;
+    const struct head *theirs = &merge->fetch->head;
+    struct hash our_next = history_next(&ours->history, &ours->hash);
+    struct hash their_next = history_next(&theirs->history, &theirs->hash);
+    return merge->ours_trunk ? history_merge(&our_next, &their_next)
+                             : history_merge(&their_next, &our_next);
+}
+
+/* ---- all of it ---- */
+
+static enum err merge_apply(struct merge *merge, const struct plan *plan, uint64_t *ret_arrival)
+{
+    struct node *node = merge->node;
+    defer(opening_done) struct opening chain = {0};
+    defer(buf_done) struct buf signed_head = {0};
+    struct hash history = merge_history(merge);
+    struct head head;
+    enum err err = merge->ours_trunk ? chain_ours(merge, &chain) : chain_theirs(merge, &chain);
+    if (err == ERR_OK &&
+        (plan->count > node->config.quota_entries || plan->bytes > node->config.quota_bytes)) {
+        err = ERR_QUOTA;
+    }
+    if (err == ERR_OK) {
+        err = own_sign(node, plan, merge->n, &history, &head, &signed_head);
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    struct apply apply = {
+        .id = merge->fetch->catalogue,
+        .list = &merge->changes,
+        .plan = plan,
+        .head = &head,
+        .signed_head = buf_bytes(&signed_head),
+        .opening = merge->ours_trunk ? (struct bytes){0} : buf_bytes(&chain.hashes),
+        .opening_from = merge->ours_trunk ? head.n : 1,
+        .chain = &chain,
+        .replace = !merge->ours_trunk,
+        .from = node->config.lab,
+        .now_s = (uint64_t) node->wall_s,
+    };
+    err = catalogue_apply(merge->txn, &apply, ret_arrival);
+    if (err == ERR_OK) {
+        err = fork_drop(merge->txn, merge->fetch->catalogue);
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err merge_run(struct merge *merge, struct plan *plan, uint64_t *ret_arrival)
+{
+    struct fetch *fetch = merge->fetch;
+    enum err err = change_settle(&fetch->changes, &merge->unused);
+    if (err == ERR_OK) {
+        err = change_plan(&fetch->changes, plan);
+    }
+    if (err == ERR_OK && (plan->count != fetch->head.count || plan->bytes != fetch->head.bytes ||
+                          memcmp(plan->root.bytes, fetch->head.root.bytes, HASH_SIZE) != 0)) {
+        err = ERR_ROOT;
+    }
+    if (err == ERR_OK) {
+        err = merge_parts(merge);
+    }
+    if (err == ERR_OK) {
+        err = held_list(merge);
+    }
+    if (err == ERR_OK) {
+        err = merge_sets(merge);
+    }
+    if (err == ERR_OK) {
+        err = change_settle(&merge->changes, NULL);
+    }
+    if (err == ERR_OK) {
+        err = catalogue_plan(merge->txn, fetch->catalogue, &merge->changes, plan);
+    }
+    if (err == ERR_OK) {
+        err = merge_apply(merge, plan, ret_arrival);
+    }
+    for (size_t at = 0; err == ERR_OK && at < merge->unused.size; at += 8) {
+        uint64_t seq = be64_get(merge->unused.data + at);
+        err = seq == 0 ? ERR_OK : body_drop(merge->txn, seq);
+    }
+    return err != ERR_OK || !fetch->has_staging ? err : staging_close(merge->txn, fetch->catalogue);
+}
+
+enum err merge_job(struct node *node, struct fetch *fetch, struct txn *txn, uint64_t *ret_arrival)
+{
+    struct plan *plan = malloc(sizeof *plan);
+    if (plan == NULL) {
+        return ERR_NOMEM;
+    }
+    defer(merge_done) struct merge merge = {.node = node, .txn = txn, .fetch = fetch};
+    enum err err = merge_run(&merge, plan, ret_arrival);
+    free(plan);
+    return err;
+}
+
+enum err merge_over(struct node *node, struct fetch *fetch, enum err err)
+{
+    if (err == ERR_UNSUPPORTED || err == ERR_QUOTA || err == ERR_STALE || err == ERR_SIZE) {
+        struct txn *txn = NULL;
+        node->repair.err = err == ERR_STALE ? node->repair.err : err;
+        err = node_txn(node, &txn);
+        if (err == ERR_OK && fetch->has_staging) {
+            err = staging_drop(txn, fetch->catalogue);
+        }
+        fetch_over(node, fetch);
+        return err;
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    node->repair.merged++;
+    uint64_t old_n = node->own.head.n;
+    fetch_over(node, fetch);
+    err = own_pulled(node, old_n);
+    return err == ERR_OK ? repair_ask(node) : err; /* others may hold a third branch */
+}
