@@ -399,7 +399,8 @@ enum err body_get(struct txn *txn, uint32_t id, uint64_t seq, struct bytes *ret_
 enum err body_drop(struct txn *txn, uint64_t seq)
 {
     uint8_t key[SEQ_KEY_SIZE];
-    return txn_put(txn, TABLE_TRASH, rows_seq(key, seq), bytes_of("", 0));
+    enum err err = txn_erase_due(txn);
+    return err == ERR_OK ? txn_put(txn, TABLE_TRASH, rows_seq(key, seq), bytes_of("", 0)) : err;
 }
 
 static int seq_order(const void *a, const void *b)
@@ -419,7 +420,10 @@ enum err bodies_drop(struct txn *txn, struct buf *seqs)
     }
     qsort(seqs->data, count, SEQ_KEY_SIZE, seq_order);
     defer(cursor_close) struct cursor trash = {0};
-    enum err err = cursor_open(txn, TABLE_TRASH, &trash);
+    enum err err = txn_erase_due(txn);
+    if (err == ERR_OK) {
+        err = cursor_open(txn, TABLE_TRASH, &trash);
+    }
     for (size_t i = 0; i < count && err == ERR_OK; i++) {
         struct bytes key = bytes_of(seqs->data + i * SEQ_KEY_SIZE, SEQ_KEY_SIZE);
         if (count > DROP_COUNT_MAX) {

@@ -25,7 +25,6 @@
 
 #define DIR_MODE 0700
 #define FILE_MODE 0600
-#define NEW_FILE "new.mdb"
 #define ROOM_CALLS 64
 #define ROOM_GROWTH_SIZE (4u * 1024 * 1024)
 
@@ -67,7 +66,7 @@ static enum err file_prepare(int dir_fd, const char *name, bool *ret_made)
 }
 
 /* A name is durable when its directory is. */
-static enum err dir_sync(const char *dir)
+enum err dir_sync(const char *dir)
 {
     defer(fd_close) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) != 0) {
@@ -76,9 +75,9 @@ static enum err dir_sync(const char *dir)
     return ERR_OK;
 }
 
-static enum err dir_parent_sync(const char *dir)
+enum err dir_parent_sync(const char *path_given)
 {
-    char *path = strdup(dir);
+    char *path = strdup(path_given);
     if (path == NULL) {
         return ERR_NOMEM;
     }
@@ -93,6 +92,20 @@ static enum err dir_parent_sync(const char *dir)
     enum err err = dir_sync(size == 0 ? "." : path);
     free(path);
     return err;
+}
+
+/* What a compaction that was cut short left behind may hold what was withdrawn since. */
+static enum err left_remove(int dir_fd)
+{
+    static const char *const names[] = {COPY_DIR "/data.mdb", COPY_DIR "/lock.mdb",
+                                        COPY_DIR "/" NEW_FILE, COPY_DIR "/" NEW_FILE "-lock"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (unlinkat(dir_fd, names[i], 0) != 0 && errno != ENOENT) {
+            return txn_err(errno);
+        }
+    }
+    (void) unlinkat(dir_fd, COPY_DIR, AT_REMOVEDIR);
+    return ERR_OK;
 }
 
 /* *ret_fresh: there is no store yet. */
@@ -111,7 +124,10 @@ static enum err files_prepare(const char *dir, bool *ret_fresh)
     }
     bool made_files = false;
     *ret_fresh = faccessat(dir_fd, "data.mdb", F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT;
-    enum err err = ERR_OK;
+    enum err err = left_remove(dir_fd);
+    if (err != ERR_OK) {
+        return err;
+    }
     if (*ret_fresh) { /* made beside: see store_make */
         (void) unlinkat(dir_fd, NEW_FILE, 0);
         (void) unlinkat(dir_fd, NEW_FILE "-lock", 0);
@@ -214,6 +230,15 @@ static enum err schema_put(struct txn *txn)
     return txn_put(txn, TABLE_META, bytes_of_str("schema"), BYTES_OF_ARRAY(schema));
 }
 
+static enum err instance_put(struct txn *txn, const struct store_options *options)
+{
+    enum err err =
+        txn_put(txn, TABLE_META, bytes_of_str("index"), BYTES_OF_ARRAY(options->fresh_index));
+    return err != ERR_OK ? err
+                         : txn_put(txn, TABLE_META, bytes_of_str("instance"),
+                                   BYTES_OF_ARRAY(options->fresh_instance));
+}
+
 static enum err tables_make(struct txn *txn, const struct store_options *options)
 {
     MDB_dbi main_table;
@@ -235,14 +260,7 @@ static enum err tables_make(struct txn *txn, const struct store_options *options
     if (err == ERR_OK) {
         err = schema_put(txn);
     }
-    if (err == ERR_OK) {
-        err = txn_put(txn, TABLE_META, bytes_of_str("index"), BYTES_OF_ARRAY(options->fresh_index));
-    }
-    if (err == ERR_OK) {
-        err = txn_put(txn, TABLE_META, bytes_of_str("instance"),
-                      BYTES_OF_ARRAY(options->fresh_instance));
-    }
-    return err;
+    return err == ERR_OK ? instance_put(txn, options) : err;
 }
 
 static enum err schema_get(struct txn *txn, uint32_t *ret_schema)
@@ -261,6 +279,29 @@ static enum err schema_get(struct txn *txn, uint32_t *ret_schema)
     }
     *ret_schema = schema;
     return ERR_OK;
+}
+
+static enum err meta_has(struct txn *txn, const char *name, bool *ret_has)
+{
+    struct bytes value;
+    enum err err = txn_get(txn, TABLE_META, bytes_of_str(name), &value);
+    *ret_has = err == ERR_OK;
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+/* A backup put back is another store: peers that had read the old one further than the copy reaches
+ * must start over. */
+static enum err copy_renew(struct txn *txn, const struct store_options *options)
+{
+    bool is_copy = false;
+    enum err err = meta_has(txn, META_COPY, &is_copy);
+    if (err == ERR_OK && is_copy && options != NULL) {
+        err = instance_put(txn, options);
+        if (err == ERR_OK) {
+            err = txn_del(txn, TABLE_META, bytes_of_str(META_COPY));
+        }
+    }
+    return err;
 }
 
 /* options NULL: the store must be there. */
@@ -282,6 +323,15 @@ static enum err tables_open(struct txn *txn, const struct store_options *options
     }
     if (err == ERR_OK && schema != STORE_SCHEMA) {
         err = schema_put(txn);
+        if (err == ERR_OK) { /* which did not note what it left behind */
+            err = txn_put(txn, TABLE_META, bytes_of_str(META_ERASE), bytes_of("", 0));
+        }
+    }
+    if (err == ERR_OK) {
+        err = copy_renew(txn, options);
+    }
+    if (err == ERR_OK) {
+        err = meta_has(txn, META_ERASE, &txn->store->erase);
     }
     if (err == ERR_OK) {
         err = meta_get(txn, "index", txn->store->index, INSTANCE_SIZE);
@@ -415,15 +465,30 @@ void store_close(struct store *store)
     free(store);
 }
 
-enum err store_trim(struct store *store)
+void store_shut(struct store *store)
 {
     must(atomic_load(&store->txn_count) == 0);
     if (store->env != NULL) {
         env_close(store);
     }
+}
+
+enum err store_reopen(struct store *store)
+{
     enum err err = env_open(store, NULL);
     (void) malloc_trim(0);
     return err;
+}
+
+enum err store_trim(struct store *store)
+{
+    store_shut(store);
+    return store_reopen(store);
+}
+
+bool store_erase_due(const struct store *store)
+{
+    return store->erase;
 }
 
 const uint8_t *store_index(const struct store *store)

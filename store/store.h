@@ -6,7 +6,9 @@
  * big-endian and fixed in size; the schema number stands once, in `meta`.
  *
  *   meta      name                              -> schema u32 | index 16 B | instance 16 B |
- *                                                  catalogues: the last id given, u32
+ *                                                  catalogues: the last id given, u32 |
+ *                                                  erase: nothing; free pages hold what should be
+ *                                                  gone | copy: nothing; a backup, copy.h
  *   labs      lab 32                            -> arrival u64 ‖ signed lab record
  *   names     network 32 ‖ lab 32 ‖ audience    -> catalogue id u32
  *   heads     id u32                            -> arrival u64 ‖ signed head
@@ -29,6 +31,7 @@
  *                                                  joined, history.h (schema 2)
  *   forks     id u32                            -> generation u64 ‖ k u64 ‖ arrival u64 ‖ times u8
  *                                                  ‖ proof, history.h (schema 2)
+ *   kept      id u32 ‖ slug hash 16 ‖ rev u64   -> entry: former own ones, kept.h (schema 2)
  *
  * A body is visible when `slugs` points to its seq. Staged bodies are in `bodies` only; `staging`
  * remembers them across a lost link and a restart.
@@ -54,15 +57,20 @@ struct store_options {
     uint8_t fresh_instance[INSTANCE_SIZE];
 };
 
-/* Opens or makes the store in `dir` (made 0700 if absent). ERR_SCHEMA when a newer version wrote
- * it, ERR_IO, ERR_FULL, ERR_CORRUPT (the file is shorter than its own last page). Stale staging of
- * fetches that cannot resume is kept: see staging.h. */
+/* Opens or makes the store in `dir` (made 0700 if absent). A backup that was put there (copy.h)
+ * gets the fresh index and instance of the options; what a compaction that was cut short left goes.
+ * ERR_SCHEMA when a newer version wrote it, ERR_IO, ERR_FULL, ERR_CORRUPT (the file is shorter than
+ * its own last page). Stale staging of fetches that cannot resume is kept: see staging.h. */
 MUST_USE enum err store_open(const char *dir, const struct store_options *options,
                              struct store **ret_store);
 void store_close(struct store *store); /* accepts NULL; no transaction may be open */
 /* Closes and reopens the environment to give back the memory that one large transaction left in
  * LMDB's free lists. No transaction may be open. */
 MUST_USE enum err store_trim(struct store *store);
+
+/* Bodies were deleted, or wait for it, since the store was last compacted: their bytes may still be
+ * in the file. Durable. */
+bool store_erase_due(const struct store *store);
 
 const uint8_t *store_index(const struct store *store);    /* 16 bytes */
 const uint8_t *store_instance(const struct store *store); /* 16 bytes */

@@ -164,6 +164,7 @@ enum err txn_commit(struct txn *txn)
         if (err == ERR_FULL) {
             atomic_store(&txn->store->room_doubt, true);
         }
+        txn->store->erase = txn->store->erase || (err == ERR_OK && txn->erase);
     }
     txn_free(txn);
     return err;
@@ -229,6 +230,22 @@ enum err txn_del(struct txn *txn, enum table table, struct bytes key)
     MDB_val key_val = val_of(key);
     int code = mdb_del(txn->mdb, txn->store->tables[table], &key_val, NULL);
     return code == MDB_NOTFOUND ? ERR_NOT_FOUND : wrote(txn, code);
+}
+
+enum err txn_clear(struct txn *txn, enum table table)
+{
+    must(txn->writes);
+    return wrote(txn, mdb_drop(txn->mdb, txn->store->tables[table], 0));
+}
+
+enum err txn_erase_due(struct txn *txn)
+{
+    if (txn->erase || txn->store->erase) {
+        return ERR_OK;
+    }
+    enum err err = txn_put(txn, TABLE_META, bytes_of_str(META_ERASE), bytes_of("", 0));
+    txn->erase = err == ERR_OK;
+    return err;
 }
 
 uint64_t txn_snapshot(const struct txn *txn)
@@ -320,6 +337,14 @@ enum err cursor_put_new(struct cursor *cursor, struct bytes key, struct bytes va
         return ERR_EXISTS;
     }
     return wrote(cursor->txn, code);
+}
+
+enum err cursor_append(struct cursor *cursor, struct bytes key, struct bytes value)
+{
+    must(cursor->txn->writes);
+    MDB_val key_val = val_of(key), value_val = val_of(value);
+    int code = mdb_cursor_put(cursor->mdb, &key_val, &value_val, MDB_APPEND);
+    return wrote(cursor->txn, code == MDB_KEYEXIST ? MDB_CORRUPTED : code);
 }
 
 enum err cursor_put_here(struct cursor *cursor, struct bytes key, struct bytes value)

@@ -23,11 +23,18 @@
     X(DIGESTS, "digests") X(SLUGS, "slugs") X(REVS, "revs") X(BODIES, "bodies") X(GONE, "gone") \
     X(RETIRED, "retired") X(ARRIVALS, "arrivals") X(PEERS, "peers") X(STAGING, "staging") \
     X(TRASH, "trash") \
-    X(SIDES, "sides") X(FORKS, "forks")
+    X(SIDES, "sides") X(FORKS, "forks") X(KEPT, "kept")
 /* clang-format on */
 #define TABLE_ENUM_ROW(name, text) TABLE_##name,
 enum table { TABLES(TABLE_ENUM_ROW) TABLE_COUNT };
 #undef TABLE_ENUM_ROW
+
+/* rows of `meta` that come and go */
+#define META_ERASE "erase"
+#define META_COPY "copy"
+
+#define NEW_FILE "new.mdb"
+#define COPY_DIR "compact.tmp" /* in the store's directory: the copy that takes its place */
 
 #define GONE_KEY_SIZE (4 + 8 + SLUG_HASH_SIZE)
 
@@ -46,6 +53,7 @@ struct store {
     uint64_t room_pages;
     /* how far catalogue_chores has looked through `gone` in this round */
     uint8_t gone_at[GONE_KEY_SIZE];
+    bool erase; /* `meta` says that free pages hold what should be gone */
 };
 
 struct txn {
@@ -55,6 +63,7 @@ struct txn {
     enum err err;       /* sticky: of the first write that failed */
     MDB_cursor *bodies; /* body_append's, opened at its first use */
     uint64_t next_seq;
+    bool erase; /* the row was put in this transaction */
 };
 
 /* The one place where LMDB's codes (and errno) become ours. */
@@ -67,6 +76,10 @@ MUST_USE enum err txn_get(struct txn *txn, enum table table, struct bytes key,
 MUST_USE enum err txn_put(struct txn *txn, enum table table, struct bytes key, struct bytes value);
 /* ERR_NOT_FOUND when it was not there. */
 MUST_USE enum err txn_del(struct txn *txn, enum table table, struct bytes key);
+/* Deletes every row. */
+MUST_USE enum err txn_clear(struct txn *txn, enum table table);
+/* Something becomes garbage: notes it in `meta`, if it is not noted yet (store_erase_due). */
+MUST_USE enum err txn_erase_due(struct txn *txn);
 /* A number that grows with every commit: equal for two readers of the same state. */
 uint64_t txn_snapshot(const struct txn *txn);
 MUST_USE enum err txn_rows(struct txn *txn, enum table table, uint64_t *ret_count);
@@ -96,6 +109,8 @@ MUST_USE enum err cursor_put(struct cursor *cursor, struct bytes key, struct byt
  * *ret_old is its value. */
 MUST_USE enum err cursor_put_new(struct cursor *cursor, struct bytes key, struct bytes value,
                                  struct bytes *ret_old);
+/* Puts behind the last row. ERR_CORRUPT when the key is not greater than the last one. */
+MUST_USE enum err cursor_append(struct cursor *cursor, struct bytes key, struct bytes value);
 /* Overwrites the row the cursor stands on with a value of the same size. */
 MUST_USE enum err cursor_put_here(struct cursor *cursor, struct bytes key, struct bytes value);
 /* Deletes the row the cursor stands on. Seek before reading on. */
@@ -104,5 +119,13 @@ MUST_USE enum err cursor_del(struct cursor *cursor);
 /* Appends a row with the highest key of its table; *ret_value is `size` bytes to fill at once. */
 MUST_USE enum err txn_append_body(struct txn *txn, size_t size, uint64_t *ret_seq,
                                   uint8_t **ret_value);
+
+/* store.c, for copy.c: a closed environment, and the one that lies there now. No transaction may be
+ * open. ERR_IO and the like leave the store closed for good: txn_begin_* say ERR_IO. */
+void store_shut(struct store *store);
+MUST_USE enum err store_reopen(struct store *store);
+/* Names in a directory, or in the one that holds `path`, are durable when it is synced. */
+MUST_USE enum err dir_sync(const char *dir);
+MUST_USE enum err dir_parent_sync(const char *path);
 
 #endif
