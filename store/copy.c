@@ -218,7 +218,7 @@ static enum err copy_compare(struct store *made, struct copy *copy)
 static void part_remove(const char *dir)
 {
     char path[PATH_MAX];
-    static const char *const names[] = {"data.mdb", "lock.mdb"};
+    static const char *const names[] = {"data.mdb", "lock.mdb", NEW_FILE, NEW_FILE "-lock"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (snprintf(path, sizeof path, "%s/%s", dir, names[i]) < (int) sizeof path) {
             (void) unlink(path);

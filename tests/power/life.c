@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 /*
  * tests/power/life.c: the life of a small store: an own catalogue that is written to, two that are
- * followed, one that arrives staged; records, peers, forks, trash, restarts. One commit a step, one
- * mark a commit.
+ * followed, one that arrives staged; records, peers, forks, trash, restarts, compactions. One
+ * commit a step, one mark a commit.
  */
 #include "tests/power/power.h"
 
 #include "base/must.h"
+#include "store/copy.h"
 #include "store/history.h"
 #include "tests/unit/store_help.h"
 
@@ -259,13 +260,27 @@ static void step(struct life *life)
     mark(life);
 }
 
+/* A clean copy takes the store's place. */
+static void compact(struct life *life)
+{
+    struct copy copy;
+    bool swapped = false;
+    ok(copy_compact(store_of(life), &copy));
+    ok(copy_swap(store_of(life), &swapped));
+    must(swapped);
+    mark(life);
+}
+
 static void restart(struct life *life)
 {
     struct scratch *own = &life->labs[0];
-    if (pick(life, 2) == 0) {
+    unsigned how = pick(life, 3);
+    if (how == 0) {
         ok(store_trim(own->store));
-    } else {
+    } else if (how == 1) {
         help_reopen(own);
+    } else {
+        compact(life);
     }
     for (unsigned i = 1; i < LABS; i++) {
         life->labs[i].store = own->store;

@@ -95,6 +95,8 @@ static void a_store_of_schema_1_is_brought_up_with_all_it_holds(void **state)
     txn_end(txn);
     assert_int_equal(help_rows(scratch, TABLE_SIDES), 0);
     assert_int_equal(help_rows(scratch, TABLE_FORKS), 0);
+    assert_int_equal(help_rows(scratch, TABLE_KEPT), 0);
+    assert_true(store_erase_due(scratch->store)); /* it noted no garbage */
     assert_int_equal(help_scrub(scratch, 100), 0);
     (void) help_publish(scratch, 20, 1, 1, 300);
     help_reopen(scratch);
