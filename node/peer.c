@@ -4,7 +4,8 @@
  *
  * A peer with an address is dialled while fewer than PEERS_OUT_MAX links go out; a failure doubles
  * its delay from DIAL_MS_MIN to DIAL_MS_MAX, with up to a quarter of jitter; any sign of life
- * resets it.
+ * resets it. Who has no link at all asks each peer at least every DIAL_ALONE_MS_MAX: when the
+ * network comes back, that is noticed soon.
  */
 #include <stdlib.h>
 
@@ -119,12 +120,34 @@ void peers_dial(struct node *node)
     }
 }
 
+static bool alone(const struct node *node)
+{
+    for (size_t i = 0; i < node->peer_count; i++) {
+        if (node->peers[i]->link != NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Up to a quarter of `delay_ms` sooner, so that not all dial at once. */
+static uint64_t dial_time(const struct node *node, const struct peer *peer, uint64_t delay_ms)
+{
+    uint64_t dice = node->dice[31] ^ peer->row.lab.bytes[KEY_SIZE - 1];
+    return node->now_ms + delay_ms - dice * (delay_ms / 4) / 255;
+}
+
 /* A link that was being made, or one that was refused, came to nothing. */
 void peer_failed(struct node *node, struct peer *peer)
 {
     peer->dialling = false;
-    uint64_t jitter = (uint64_t) node->dice[31] * (peer->dial_delay_ms / 4) / 255;
-    peer->dial_at_ms = node->now_ms + peer->dial_delay_ms - jitter;
+    peer->dial_at_ms = dial_time(node, peer, peer->dial_delay_ms);
+    bool is_alone = alone(node);
+    for (size_t i = 0; is_alone && i < node->peer_count; i++) {
+        struct peer *other = node->peers[i];
+        uint64_t latest_ms = dial_time(node, other, DIAL_ALONE_MS_MAX);
+        other->dial_at_ms = other->dial_at_ms < latest_ms ? other->dial_at_ms : latest_ms;
+    }
     peer->dial_delay_ms *= 2;
     if (peer->dial_delay_ms > DIAL_MS_MAX) {
         peer->dial_delay_ms = DIAL_MS_MAX;

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/*
+ * tests/sim/test_stories_net.c: peers that fall silent (promise N4): how soon that is noticed, how
+ * soon a link stands again, and how patiently who is gone is asked for.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/sim/state.h"
+
+#define MINUTE_MS (60ull * 1000)
+#define HOUR_MS (60 * MINUTE_MS)
+#define DETECT_MS (90ull * 1000)
+#define RECONNECT_MS (30ull * 1000)
+#define STEP_MS 100
+
+/* Does `lab` believe in a link with `other`? */
+static bool believes(struct sim *sim, unsigned lab, unsigned other)
+{
+    const struct node *node = sim->labs[lab]->node;
+    for (size_t i = 0; i < node->link_count; i++) {
+        if (node->links[i]->state == LINK_READY &&
+            memcmp(node->links[i]->lab.bytes, sim_id(sim, other)->bytes, KEY_SIZE) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct peer *peer_in(struct sim *sim, unsigned lab, unsigned other)
+{
+    struct peer *peer = peer_find(sim->labs[lab]->node, sim_id(sim, other));
+    assert_non_null(peer);
+    return peer;
+}
+
+/* How long until it is so, in ms of virtual time; fails beyond `limit_ms`. */
+static uint64_t until_link(struct sim *sim, unsigned lab, unsigned other, bool linked,
+                           uint64_t limit_ms)
+{
+    uint64_t began = sim_now(sim);
+    while (believes(sim, lab, other) != linked) {
+        assert_true(sim_now(sim) - began <= limit_ms);
+        sim_run(sim, STEP_MS);
+    }
+    return sim_now(sim) - began;
+}
+
+/* Two linked labs that agree; `idle_ms` later. */
+static struct sim *pair(uint64_t seed, uint64_t idle_ms, unsigned *a, unsigned *b)
+{
+    struct sim *sim = sim_new(seed);
+    *a = sim_lab(sim, "A");
+    *b = sim_lab(sim, "B");
+    sim_link(sim, *a, *b);
+    sim_publish(sim, *a, "un", 2, 300, 1);
+    assert_true(sim_converge(sim, 10000));
+    sim_run(sim, idle_ms);
+    return sim;
+}
+
+static void a_peer_whose_power_goes_is_missed_within_90_s(void **state)
+{
+    (void) state;
+    uint64_t slowest = 0;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        unsigned a, b;
+        struct sim *sim = pair(seed, seed * 1777, &a, &b);
+        unsigned gone = seed % 2 == 0 ? a : b; /* the dialler, or the other */
+        sim_blackout(sim, gone);
+        uint64_t took = until_link(sim, gone == a ? b : a, gone, false, DETECT_MS + STEP_MS);
+        slowest = took > slowest ? took : slowest;
+        sim_free(sim);
+    }
+    print_message("slowest: %llu ms\n", (unsigned long long) slowest);
+}
+
+static void a_way_that_swallows_everything_is_noticed_within_90_s(void **state)
+{
+    (void) state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        unsigned a, b;
+        struct sim *sim = pair(seed, seed * 2111, &a, &b);
+        if (seed % 3 == 0) {
+            sim_cut(sim, a, b, true);
+        } else { /* one way only: who hears nothing more is the one to notice */
+            sim_cut_way(sim, seed % 3 == 1 ? a : b, seed % 3 == 1 ? b : a, true);
+        }
+        if (seed % 2 == 0) { /* talking into the dark changes nothing */
+            sim_publish(sim, a, "deux", 2, 300, 1);
+        }
+        (void) until_link(sim, seed % 3 == 1 ? b : a, seed % 3 == 1 ? a : b, false,
+                          DETECT_MS + STEP_MS);
+        sim_free(sim);
+    }
+}
+
+static void whoever_is_back_is_linked_again_within_30_s(void **state)
+{
+    (void) state;
+    static const uint64_t outages_ms[] = {5000,          30000,       100000,      3 * MINUTE_MS,
+                                          9 * MINUTE_MS, 1 * HOUR_MS, 30 * HOUR_MS};
+    for (size_t i = 0; i < sizeof outages_ms / sizeof *outages_ms; i++) {
+        for (uint64_t seed = 1; seed <= 4; seed++) {
+            unsigned a, b;
+            struct sim *sim = pair(seed, seed * 997, &a, &b);
+            sim_cut(sim, a, b, true);
+            sim_run(sim, outages_ms[i]);
+            sim_publish(sim, a, "pendant", 2, 300, 1);
+            sim_cut(sim, a, b, false);
+            if (outages_ms[i] <= DETECT_MS) { /* nobody has noticed yet */
+                (void) until_link(sim, a, b, false, DETECT_MS);
+            }
+            (void) until_link(sim, a, b, true, RECONNECT_MS);
+            assert_true(sim_converge(sim, RECONNECT_MS));
+            sim_free(sim);
+        }
+    }
+}
+
+static void who_loses_the_whole_network_finds_everybody_again_within_30_s(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(3);
+    unsigned lab = sim_lab(sim, "Portable");
+    unsigned others[6];
+    for (unsigned i = 0; i < 6; i++) {
+        others[i] = sim_lab(sim, "L");
+        sim_link(sim, lab, others[i]);
+    }
+    assert_true(sim_converge(sim, 10000));
+    for (unsigned i = 0; i < 6;
+         i++) { /* one after the other: the first ones are asked less often */
+        sim_cut(sim, lab, others[i], true);
+        sim_run(sim, 10 * MINUTE_MS);
+    }
+    sim_run(sim, 10 * HOUR_MS);
+    for (unsigned i = 0; i < 6; i++) {
+        sim_cut(sim, lab, others[i], false);
+    }
+    uint64_t healed = sim_now(sim);
+    for (unsigned i = 0; i < 6; i++) {
+        (void) until_link(sim, lab, others[i], true, RECONNECT_MS);
+    }
+    assert_true(sim_now(sim) - healed <= RECONNECT_MS);
+    sim_free(sim);
+}
+
+/* Every time a dial is planned: how long after the one before. */
+static unsigned watch_dials(struct sim *sim, unsigned lab, unsigned gone, uint64_t ms,
+                            uint64_t gaps_ms[], unsigned max)
+{
+    unsigned count = 0;
+    uint64_t planned = peer_in(sim, lab, gone)->dial_at_ms;
+    for (uint64_t end = sim_now(sim) + ms; sim_now(sim) < end && count < max;) {
+        sim_run(sim, STEP_MS);
+        uint64_t next = peer_in(sim, lab, gone)->dial_at_ms;
+        if (next != planned) {
+            gaps_ms[count++] = next - planned;
+            planned = next;
+        }
+    }
+    return count;
+}
+
+static void a_peer_that_is_gone_is_asked_for_ever_less_often_up_to_5_min(void **state)
+{
+    (void) state;
+    uint64_t gaps[64], sum = 0;
+    unsigned distinct = 0;
+    struct sim *sim = sim_new(4);
+    unsigned lab = sim_lab(sim, "A");
+    unsigned hub = sim_lab(sim, "H");
+    unsigned gone = sim_lab(sim, "G");
+    sim_link(sim, lab, hub); /* not alone */
+    sim_link(sim, lab, gone);
+    assert_true(sim_converge(sim, 10000));
+    sim_crash(sim, gone);
+    unsigned count = watch_dials(sim, lab, gone, 4 * HOUR_MS, gaps, 64);
+    assert_in_range(count, 45, 64);
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t delay = i < 7 ? (uint64_t) DIAL_MS_MIN << (i < 6 ? i + 1 : 6) : DIAL_MS_MAX;
+        delay = delay < DIAL_MS_MAX ? delay : DIAL_MS_MAX;
+        assert_true(gaps[i] <= DIAL_MS_MAX + 1000);
+        if (i >= 8) {
+            assert_true(gaps[i] >= DIAL_MS_MAX * 3 / 4 - 1000);
+            distinct += gaps[i] != gaps[i - 1];
+            sum += gaps[i];
+        } else {
+            assert_true(gaps[i] >= delay * 3 / 4 / 2);
+        }
+    }
+    assert_true(distinct > (count - 8) / 2); /* jitter */
+    assert_true(sum / (count - 8) < DIAL_MS_MAX);
+    sim_start(sim, gone);
+    (void) until_link(sim, lab, gone, true, DIAL_MS_MAX + STEP_MS);
+    assert_int_equal(peer_in(sim, lab, gone)->dial_delay_ms, DIAL_MS_MIN);
+    sim_free(sim);
+}
+
+static void who_is_alone_asks_every_15_s_at_the_least(void **state)
+{
+    (void) state;
+    uint64_t gaps[200];
+    unsigned a, b;
+    struct sim *sim = pair(5, 1000, &a, &b);
+    sim_crash(sim, b);
+    unsigned count = watch_dials(sim, a, b, HOUR_MS / 2, gaps, 200);
+    for (unsigned i = 0; i < count; i++) {
+        assert_true(gaps[i] <= DIAL_ALONE_MS_MAX + 1000);
+        assert_true(i < 3 || gaps[i] >= DIAL_ALONE_MS_MAX * 3 / 4);
+    }
+    sim_free(sim);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_peer_whose_power_goes_is_missed_within_90_s),
+        cmocka_unit_test(a_way_that_swallows_everything_is_noticed_within_90_s),
+        cmocka_unit_test(whoever_is_back_is_linked_again_within_30_s),
+        cmocka_unit_test(who_loses_the_whole_network_finds_everybody_again_within_30_s),
+        cmocka_unit_test(a_peer_that_is_gone_is_asked_for_ever_less_often_up_to_5_min),
+        cmocka_unit_test(who_is_alone_asks_every_15_s_at_the_least),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
