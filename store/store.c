@@ -230,13 +230,9 @@ static enum err schema_put(struct txn *txn)
     return txn_put(txn, TABLE_META, bytes_of_str("schema"), BYTES_OF_ARRAY(schema));
 }
 
-static enum err instance_put(struct txn *txn, const struct store_options *options)
+static enum err index_put(struct txn *txn, const struct store_options *options)
 {
-    enum err err =
-        txn_put(txn, TABLE_META, bytes_of_str("index"), BYTES_OF_ARRAY(options->fresh_index));
-    return err != ERR_OK ? err
-                         : txn_put(txn, TABLE_META, bytes_of_str("instance"),
-                                   BYTES_OF_ARRAY(options->fresh_instance));
+    return txn_put(txn, TABLE_META, bytes_of_str("index"), BYTES_OF_ARRAY(options->fresh_index));
 }
 
 static enum err tables_make(struct txn *txn, const struct store_options *options)
@@ -260,7 +256,14 @@ static enum err tables_make(struct txn *txn, const struct store_options *options
     if (err == ERR_OK) {
         err = schema_put(txn);
     }
-    return err == ERR_OK ? instance_put(txn, options) : err;
+    if (err == ERR_OK) {
+        err = index_put(txn, options);
+    }
+    if (err == ERR_OK) {
+        err = txn_put(txn, TABLE_META, bytes_of_str("instance"),
+                      BYTES_OF_ARRAY(options->fresh_instance));
+    }
+    return err;
 }
 
 static enum err schema_get(struct txn *txn, uint32_t *ret_schema)
@@ -289,14 +292,15 @@ static enum err meta_has(struct txn *txn, const char *name, bool *ret_has)
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-/* A backup put back is another store: peers that had read the old one further than the copy reaches
- * must start over. */
+/* A backup put back is another store to its peers: those that had read the old one further than the
+ * copy reaches must start over. It is the same lab's, though: the instance stays, by which it knows
+ * the heads it made since. */
 static enum err copy_renew(struct txn *txn, const struct store_options *options)
 {
     bool is_copy = false;
     enum err err = meta_has(txn, META_COPY, &is_copy);
     if (err == ERR_OK && is_copy && options != NULL) {
-        err = instance_put(txn, options);
+        err = index_put(txn, options);
         if (err == ERR_OK) {
             err = txn_del(txn, TABLE_META, bytes_of_str(META_COPY));
         }

@@ -58,7 +58,7 @@ struct store_options {
 };
 
 /* Opens or makes the store in `dir` (made 0700 if absent). A backup that was put there (copy.h)
- * gets the fresh index and instance of the options; what a compaction that was cut short left goes.
+ * gets the fresh index of the options; what a compaction that was cut short left goes.
  * ERR_SCHEMA when a newer version wrote it, ERR_IO, ERR_FULL, ERR_CORRUPT (the file is shorter than
  * its own last page). Stale staging of fetches that cannot resume is kept: see staging.h. */
 MUST_USE enum err store_open(const char *dir, const struct store_options *options,

@@ -465,7 +465,7 @@ static void a_backup_put_back_is_another_store_once(void **state)
     memset(scratch->options.fresh_index, 0x44, INSTANCE_SIZE);
     memset(scratch->options.fresh_instance, 0x55, INSTANCE_SIZE);
     memset(index, 0x44, sizeof index);
-    memset(instance, 0x55, sizeof instance);
+    memset(instance, 0x22, sizeof instance); /* by which it knows the heads it made since */
     restore(scratch, path);
     assert_memory_equal(store_index(scratch->store), index, INSTANCE_SIZE);
     assert_memory_equal(store_instance(scratch->store), instance, INSTANCE_SIZE);
