@@ -46,6 +46,10 @@
       N_("a proof that an entry is there, or is not, for whoever has no daemon")) \
     C(verify_proof, "verify-proof", "vérifier-preuve verifier-preuve", NULL, 0, 1, 1, \
       N_("FILE|-"), N_("check a proof: no daemon, no network, no trust")) \
+    C(fork, "fork", "fourche", "reader", 0, 0, 2, N_("[list | show [LAB]]"), \
+      N_("labs that signed two histories, and the proof")) \
+    C(repair, "repair", "réparer reparer", "admin", OPT_BIT(force), 0, 0, N_("[--force]"), \
+      N_("take back what peers hold of this lab, join its branches, sign on")) \
     C(version, "version", "", NULL, 0, 0, 0, "", N_("the version of this program")) \
     C(help, "help", "aide", NULL, 0, 0, 1, N_("[COMMAND | scripting]"), \
       N_("help, in short or about one command"))

@@ -38,6 +38,7 @@
     X(kind,     N_("KIND"),      false, N_("only this kind of entry")) \
     X(mine,     NULL,            false, N_("only this lab's own entries")) \
     X(alias,    N_("ALIAS"),     false, N_("a short name for that lab, used here only")) \
+    X(force,    NULL,            false, N_("sign on although newer heads may be lost")) \
     X(wait,     N_("N"),         false, N_("until N peers hold this lab's newest entries"))
 /* clang-format on */
 

@@ -50,6 +50,12 @@ static const char *const words[] = {
     N_("ref is LAB/SLUG or SLUG"),
     N_("no such entry"),
     N_("no such lab"),
+    N_("a repair is under way"),
+    N_("no peer is linked: the other branch can only come from one"),
+    N_("the branches cannot be joined: sign on under new keys: essaim key rotate"),
+    N_("a peer did not give its branch in time: try again"),
+    N_("no fork of that lab is known"),
+    N_("lab must be text"),
     /* what verify finds */
     N_("a row of the bodies table is malformed"),
     N_("the entry does not match its leaf"),

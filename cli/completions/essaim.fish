@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: EUPL-1.2
 # fish completion for essaim(1)
-set -l commands init id publish withdraw list show status peers sync watch verify prove verify-proof version help
+set -l commands init id publish withdraw list show status peers sync watch verify prove verify-proof fork repair version help
 complete -c essaim -f
 complete -c essaim -n "not __fish_seen_subcommand_from $commands" -a "$commands"
 complete -c essaim -s d -l dir -r -a "(__fish_complete_directories)" -d "the lab's directory"
@@ -30,5 +30,7 @@ complete -c essaim -n "__fish_seen_subcommand_from list" -l kind -x -d "only thi
     -a "lab innovation need resource training event adoption feedback"
 complete -c essaim -n "__fish_seen_subcommand_from peers" -a "list add remove"
 complete -c essaim -n "__fish_seen_subcommand_from peers" -l alias -x -d "a short name"
+complete -c essaim -n "__fish_seen_subcommand_from fork" -a "list show"
+complete -c essaim -n "__fish_seen_subcommand_from repair" -l force -d "sign on although heads are lost"
 complete -c essaim -n "__fish_seen_subcommand_from sync" -l wait -x -d "until N peers hold them"
 complete -c essaim -n "__fish_seen_subcommand_from help" -a "$commands scripting"

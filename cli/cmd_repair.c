@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/* essaim repair: takes back what peers hold of this lab's own catalogue and joins its branches.
+ * What had to give way is listed, whole with --json, so that nothing is lost. */
+#include "base/defer.h"
+#include "cli/cmd.h"
+#include "cli/text.h"
+#include "cli/value.h"
+#include "proto/entry.h"
+#include "proto/pack.h"
+
+#define ANSWER_MS 70000u /* the daemon gives peers a minute */
+
+static const struct out_column columns[] = {
+    {.path = "slug", .title = N_("SLUG"), .flexible = true},
+    {.path = "kept", .title = N_("KEPT"), .right = true},
+    {.path = "lost", .title = N_("GAVE WAY"), .right = true},
+};
+
+/* A row [slug, rev kept, rev lost, entry] of the answer. */
+static json_t *lost_json(const msgpack_object *row)
+{
+    const msgpack_object *part = row->type == MSGPACK_OBJECT_ARRAY ? row->via.array.ptr : NULL;
+    struct entry entry;
+    if (part == NULL || row->via.array.size != 4 || part[3].type != MSGPACK_OBJECT_BIN ||
+        part[1].type != MSGPACK_OBJECT_POSITIVE_INTEGER ||
+        part[2].type != MSGPACK_OBJECT_POSITIVE_INTEGER ||
+        entry_peek(bytes_of(part[3].via.bin.ptr, part[3].via.bin.size), &entry) != ERR_OK) {
+        return NULL;
+    }
+    json_t *item = json_object();
+    value_set(item, "slug", value_str(entry.slug));
+    value_set(item, "kept", value_uint(part[1].via.u64));
+    value_set(item, "lost", value_uint(part[2].via.u64));
+    value_set(item, "kind", value_str(entry.kind));
+    json_t *body = value_unpack(entry.body);
+    value_set(item, "body", body == NULL ? json_null() : body);
+    return item;
+}
+
+static enum err print(struct cli *cli, const msgpack_object *result)
+{
+    uint64_t n = 0;
+    uint64_t merged = 0;
+    uint64_t conflicts = 0;
+    bool frozen = false;
+    const msgpack_object *lost = ctl_get(result, "lost");
+    if (ctl_get_uint(result, "n", &n) != ERR_OK ||
+        ctl_get_uint(result, "merged", &merged) != ERR_OK ||
+        ctl_get_uint(result, "conflicts", &conflicts) != ERR_OK ||
+        ctl_get_bool(result, "frozen", &frozen) != ERR_OK || lost == NULL ||
+        lost->type != MSGPACK_OBJECT_ARRAY) {
+        return flaw_set(&cli->flaw, ERR_NET, N_("the daemon's answer cannot be understood"),
+                        N_("are essaim and essaimd of the same version?"));
+    }
+    out_begin(&cli->out, "essaim.repair/1", columns, sizeof columns / sizeof columns[0], "slug");
+    for (uint32_t i = 0; i < lost->via.array.size; i++) {
+        json_t *item = lost_json(&lost->via.array.ptr[i]);
+        if (item != NULL) {
+            out_item(&cli->out, item);
+            json_decref(item);
+        }
+    }
+    json_t *rest = json_object();
+    value_set(rest, "n", value_uint(n));
+    value_set(rest, "merged", value_uint(merged));
+    value_set(rest, "conflicts", value_uint(conflicts));
+    value_set(rest, "frozen", json_boolean(frozen));
+    enum err err = out_end(&cli->out, rest);
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (frozen) {
+        return flaw_set(&cli->flaw, ERR_FROZEN, N_("this lab's catalogue is still frozen"),
+                        N_("essaim status says why; link the peers that hold the rest"));
+    }
+    voice_note(&cli->voice, _("head %llu; branches joined: %llu; entries that gave way: %llu"),
+               (unsigned long long) n, (unsigned long long) merged, (unsigned long long) conflicts);
+    return ERR_OK;
+}
+
+enum err cmd_repair(struct cli *cli)
+{
+    struct ctl_msg msg;
+    defer(buf_done) struct buf params = {0};
+    enum err err = cmd_connect(cli);
+    if (err != ERR_OK) {
+        return err;
+    }
+    cli->rpc.timeout_ms = cli->rpc.timeout_ms > ANSWER_MS ? cli->rpc.timeout_ms : ANSWER_MS;
+    pack_map(&params, 1);
+    pack_cstr(&params, "force");
+    pack_bool(&params, opts_has(&cli->opts, OPT_force));
+    err = rpc_call(&cli->rpc, CTL_repair, buf_bytes(&params), &msg, &cli->flaw);
+    if (err != ERR_OK) {
+        return err;
+    }
+    err = print(cli, &msg.result);
+    ctl_done(&msg);
+    return err;
+}
