@@ -112,9 +112,12 @@ static enum err chain_fold(struct scrub *scrub, struct fold *fold, uint64_t *ret
             err = cursor_next(&hashes, &row);
         }
     }
-    if (err == ERR_OK && folded == ERR_OK && n == head->n &&
-        rows_own(row.key, N_KEY_SIZE, scrub->id) == ERR_OK) {
-        scrub_blame(scrub, scrub->id, NULL, "there are hashes of heads behind the held one");
+    if (err == ERR_OK && folded == ERR_OK && n == head->n) {
+        enum err own = rows_own(row.key, N_KEY_SIZE, scrub->id);
+        order.damaged = order.damaged || own == ERR_CORRUPT;
+        if (own == ERR_OK) {
+            scrub_blame(scrub, scrub->id, NULL, "there are hashes of heads behind the held one");
+        }
     }
     *ret_n = n;
     enum err ended = scrub_order_end(scrub, &order);

@@ -16,19 +16,18 @@ static void catalogue_of(const struct head *head, struct catalogue_name *ret_nam
     memcpy(ret_name->audience, head->audience, sizeof ret_name->audience);
 }
 
-/* A proof that was too large to keep leaves its catalogue alone to be looked for. */
+/* A fork without a proof leaves its catalogue alone to be looked for. */
 static enum err fork_named(struct scrub *scrub, uint32_t id, const struct forked *forked,
                            bool *ret_is)
 {
     struct catalogue_name name;
-    struct held_head held;
     uint32_t found = id;
     enum err err = ERR_OK;
     if (forked != NULL) {
         catalogue_of(&forked->a, &name);
         err = catalogue_find(scrub->txn, &name, &found);
     } else {
-        err = catalogue_head(scrub->txn, id, &held);
+        err = catalogue_name_of(scrub->txn, id, &name);
     }
     *ret_is = err == ERR_OK && found == id;
     return err == ERR_NOT_FOUND || err == ERR_CORRUPT ? ERR_OK : err;

@@ -269,6 +269,24 @@ static void malformed_records_and_arrivals_are_corrupt(void **state)
     buf_done(&bytes);
 }
 
+static void the_newest_own_head_that_others_hold_is_remembered(void **state)
+{
+    struct scratch *scratch = *state;
+    struct hash hash = help_hash(1, 1), found;
+    uint64_t n = 0;
+    struct txn *txn = help_write(scratch);
+    is_err(own_seen_get(txn, &n, &found), ERR_NOT_FOUND);
+    ok(own_seen_put(txn, 7, &hash));
+    ok(txn_commit(txn));
+    txn = help_write(scratch);
+    ok(own_seen_get(txn, &n, &found));
+    assert_int_equal(n, 7);
+    assert_memory_equal(found.bytes, hash.bytes, HASH_SIZE);
+    ok(txn_put(txn, TABLE_META, bytes_of_str("own-seen"), bytes_of_str("short")));
+    is_err(own_seen_get(txn, &n, &found), ERR_CORRUPT);
+    txn_end(txn);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, help_setup, help_teardown)
 
 int main(void)
@@ -281,6 +299,7 @@ int main(void)
         TEST(peers_come_back_as_they_were),
         TEST(malformed_peers_are_corrupt),
         TEST(malformed_records_and_arrivals_are_corrupt),
+        TEST(the_newest_own_head_that_others_hold_is_remembered),
     };
     return cmocka_run_group_tests_name("store_ledger", tests, NULL, NULL);
 }

@@ -184,6 +184,49 @@ static void damage_to_bodies_is_named(void **state)
     be64_put(key, 1000);
     help_row(scratch, TABLE_BODIES, BYTES_OF_ARRAY(key), bytes_of("abc", 3));
     is_seen(scratch, "a row of the bodies table is malformed");
+    del(scratch, TABLE_BODIES, BYTES_OF_ARRAY(key));
+    assert_int_equal(help_scrub(scratch, 100), 0);
+    help_row(scratch, TABLE_BODIES, bytes_of(key, 7), bytes_of_str("whatever"));
+    is_seen(scratch, "a row of the bodies table is malformed");
+}
+
+static void keys_that_are_none_are_named_wherever_they_stand(void **state)
+{
+    struct scratch *scratch = *state;
+    static const enum table tables[] = {TABLE_SLUGS, TABLE_REVS, TABLE_HEADS, TABLE_HASHES,
+                                        TABLE_NAMES, TABLE_GONE, TABLE_FORKS, TABLE_ARRIVALS};
+    struct buf long_key = {0};
+    memset(buf_extend(&long_key, 200), 0xff, 200);
+    some_catalogue(scratch);
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        uint64_t seen = 0;
+        help_row(scratch, tables[i], buf_bytes(&long_key), bytes_of_str("x"));
+        assert_string_not_equal(first_problem(scratch, 100, &seen), "");
+        del(scratch, tables[i], buf_bytes(&long_key));
+        assert_int_equal(help_scrub(scratch, 100), 0);
+    }
+    buf_done(&long_key);
+}
+
+static void a_body_from_before_the_staging_is_not_excused_by_it(void **state)
+{
+    struct scratch *scratch = *state;
+    struct buf entry = {0};
+    uint64_t early = 0, late = 0;
+    some_catalogue(scratch);
+    struct txn *txn = help_write(scratch);
+    help_entry(500, 9, 1, 60, &entry);
+    ok(body_append(txn, 1, buf_bytes(&entry), &early));
+    help_entry(501, 9, 1, 60, &entry);
+    ok(body_append(txn, 1, buf_bytes(&entry), &late));
+    ok(staging_put(txn, 1, &(struct staging){.first_seq = early, .m = 3}));
+    ok(txn_commit(txn));
+    assert_int_equal(help_scrub(scratch, 100), 0);
+    txn = help_write(scratch);
+    ok(staging_put(txn, 1, &(struct staging){.first_seq = late, .m = 3}));
+    ok(txn_commit(txn));
+    is_seen(scratch, "nothing points to this stored entry");
+    buf_done(&entry);
 }
 
 static void a_lost_body_is_named(void **state)
@@ -493,6 +536,8 @@ static void a_fork_has_its_catalogue_and_its_arrival(void **state)
     ok(txn_commit(txn));
     help_fork(scratch, id, 1, 3, buf_bytes(&proof));
     is_seen(scratch, lost);
+    help_fork(scratch, id, 1, 3, bytes_of(NULL, 0)); /* met, but no head is held */
+    assert_int_equal(help_scrub(scratch, 100), 0);
     fork_forget(scratch, id);
     help_fork(scratch, 1, 1, 3, buf_bytes(&proof));
     struct held_fork held;
@@ -728,6 +773,8 @@ int main(void)
         TEST(an_empty_store_is_sound),
         TEST(every_byte_of_a_body_counts),
         TEST(damage_to_bodies_is_named),
+        TEST(keys_that_are_none_are_named_wherever_they_stand),
+        TEST(a_body_from_before_the_staging_is_not_excused_by_it),
         TEST(a_lost_body_is_named),
         TEST(damage_to_heads_and_records_is_named),
         TEST(a_head_of_an_older_generation_waits_or_is_vouched_for),

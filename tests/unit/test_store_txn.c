@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 /* Transactions: all or nothing, sticky errors, the end of promises after EIO. The test program's
  * own fdatasync, pwrite and writev stand before libc's, so that liblmdb meets the faults. */
+#include <dlfcn.h>
 #include <errno.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 
 #include "store_help.h"
@@ -9,6 +11,19 @@
 static int sync_fault, write_fault; /* errno to give, 0 = none */
 static bool write_short;
 static bool meta_faults; /* in writes of meta pages, else of all others */
+static bool disk_full;   /* as statvfs tells */
+
+int fstatvfs(int fd, struct statvfs *ret_disk)
+{
+    static int (*next)(int, struct statvfs *);
+    if (next == NULL) {
+        next = (__typeof__(next)) dlsym(RTLD_NEXT, "fstatvfs");
+        assert_non_null(next);
+    }
+    int result = next(fd, ret_disk);
+    ret_disk->f_bavail = disk_full ? 0 : ret_disk->f_bavail;
+    return result;
+}
 
 int fdatasync(int fd)
 {
@@ -189,6 +204,44 @@ static void a_write_cut_short_on_a_roomy_disk_is_an_io_error(void **state)
     assert_int_equal(help_rows(scratch, TABLE_TRASH), 0);
 }
 
+static void a_write_cut_short_on_a_full_disk_is_a_lack_of_room(void **state)
+{
+    struct scratch *scratch = *state;
+    struct txn *txn = help_write(scratch);
+    put_one(txn, 1);
+    write_short = disk_full = true;
+    enum err err = txn_commit(txn);
+    write_short = disk_full = false;
+    is_err(err, ERR_FULL);
+    txn = help_write(scratch);
+    put_one(txn, 1);
+    ok(txn_commit(txn));
+}
+
+static void no_body_goes_behind_a_key_that_is_none(void **state)
+{
+    struct scratch *scratch = *state;
+    uint8_t key[9], *value = NULL;
+    uint64_t seq = 0;
+    memset(key, 0xfe, sizeof key);
+    help_row(scratch, TABLE_TRASH, BYTES_OF_ARRAY(key), bytes_of("", 0)); /* names no seq */
+    struct txn *txn = help_write(scratch);
+    ok(txn_append_body(txn, 10, &seq, &value));
+    assert_int_equal(seq, 1);
+    txn_end(txn);
+    memset(key, 0xff, sizeof key);
+    help_row(scratch, TABLE_TRASH, bytes_of(key, 8),
+             bytes_of("", 0)); /* behind it, there is none */
+    txn = help_write(scratch);
+    ok(txn_append_body(txn, 10, &seq, &value));
+    assert_int_equal(seq, 1);
+    txn_end(txn);
+    help_row(scratch, TABLE_BODIES, BYTES_OF_ARRAY(key), bytes_of_str("x"));
+    txn = help_write(scratch);
+    is_err(txn_append_body(txn, 10, &seq, &value), ERR_CORRUPT);
+    txn_end(txn);
+}
+
 static void a_meta_page_that_fails_ends_this_opening(void **state)
 {
     struct scratch *scratch = *state;
@@ -278,6 +331,10 @@ int main(void)
                                         help_teardown),
         cmocka_unit_test_setup_teardown(a_write_cut_short_on_a_roomy_disk_is_an_io_error,
                                         help_setup, help_teardown),
+        cmocka_unit_test_setup_teardown(a_write_cut_short_on_a_full_disk_is_a_lack_of_room,
+                                        help_setup, help_teardown),
+        cmocka_unit_test_setup_teardown(no_body_goes_behind_a_key_that_is_none, help_setup,
+                                        help_teardown),
         cmocka_unit_test_setup_teardown(a_meta_page_that_fails_ends_this_opening, help_setup,
                                         help_teardown),
         cmocka_unit_test(foreign_codes_become_ours),
