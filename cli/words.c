@@ -77,6 +77,7 @@ static const char *const words[] = {
     N_("a fork is malformed"),
     N_("the proof of a fork does not verify"),
     N_("a fork belongs to no catalogue"),
+    N_("a kept former revision is damaged"),
     N_("a bucket of entries does not match its digest"),
     N_("the entries do not match the signed root"),
     N_("count or bytes are not those of the head"),

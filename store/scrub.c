@@ -5,7 +5,7 @@
  * What is damaged becomes a problem of the page and the walk goes on behind it; only errors that
  * are no damage (I/O, memory) end it.
  *
- *     SUM ──────> SUM_SLUGS ─────────> CATALOGUES ──> FORKS ──> LABS and small tables
+ *     SUM ──────> SUM_SLUGS ─────────> CATALOGUES ──> FORKS ──> KEPT ──> LABS and small tables
  *       └── doubt ────┴──> BODIES ─────────┘
  *
  * Rows that cannot be found by their key are damage, too, although a walk passes them: see struct
@@ -170,6 +170,10 @@ static enum err scrub_page(struct scrub *scrub, size_t count)
         return next_catalogue(scrub);
     case PHASE_FORKS:
         err = scrub_forks(scrub, &place->position, &over);
+        *place = over ? (struct place){.phase = PHASE_KEPT} : *place;
+        return err;
+    case PHASE_KEPT:
+        err = scrub_kept(scrub, count, &over);
         *place = over ? (struct place){.phase = PHASE_LABS} : *place;
         return err;
     case PHASE_LABS:

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
-/* store/scrub_tables.c: forks, lab records, and the small tables. */
+/* store/scrub_tables.c: forks, former revisions, lab records, and the small tables. */
+#include "proto/entry.h"
 #include "proto/fork.h"
 #include "store/history.h"
 #include "store/scrub_parts.h"
 
 #define LABS_A_PAGE 64
+#define KEPT_KEY_SIZE (SLUG_KEY_SIZE + 8)
 /* A proof of FORK_SIZE_MAX is some 16,000 hashes. */
 #define FORKS_A_PAGE 8
 
@@ -82,6 +84,57 @@ enum err scrub_forks(struct scrub *scrub, uint64_t *after, bool *ret_over)
     return ERR_OK;
 }
 
+/* ---- former revisions ---- */
+
+/* No head covers them: what can be said is that they are what their key says. */
+static void kept_check(struct scrub *scrub, const struct row *row)
+{
+    struct entry entry;
+    const uint8_t *key = row->key.data;
+    if (row->key.size != KEPT_KEY_SIZE) { /* tables_check names it */
+        return;
+    }
+    bool good =
+        entry_decode(row->value, &entry) == ERR_OK && entry.rev == be64_get(key + SLUG_KEY_SIZE);
+    if (good) {
+        struct slug_hash of_entry = hash_slug(entry.slug);
+        good = memcmp(of_entry.bytes, key + ID_KEY_SIZE, SLUG_HASH_SIZE) == 0;
+    }
+    if (!good) {
+        struct slug_hash slug_hash;
+        memcpy(slug_hash.bytes, key + ID_KEY_SIZE, SLUG_HASH_SIZE);
+        scrub_blame(scrub, be32_get(key), &slug_hash, "a kept former revision is damaged");
+    }
+}
+
+enum err scrub_kept(struct scrub *scrub, size_t count, bool *ret_over)
+{
+    struct place *place = &scrub->place;
+    uint8_t from[KEPT_KEY_SIZE];
+    struct row row;
+    memcpy(from, place->slug_key, SLUG_KEY_SIZE);
+    be64_put(from + SLUG_KEY_SIZE, place->position);
+    defer(cursor_close) struct cursor kept = {0};
+    enum err err = cursor_open(scrub->txn, TABLE_KEPT, &kept);
+    if (err == ERR_OK) {
+        err = cursor_seek(&kept, BYTES_OF_ARRAY(from), &row);
+    }
+    if (err == ERR_OK && bytes_equal(row.key, BYTES_OF_ARRAY(from))) {
+        err = cursor_next(&kept, &row);
+    }
+    while (err == ERR_OK && count > 0) {
+        kept_check(scrub, &row);
+        if (row.key.size == KEPT_KEY_SIZE) {
+            memcpy(place->slug_key, row.key.data, SLUG_KEY_SIZE);
+            place->position = be64_get(row.key.data + SLUG_KEY_SIZE);
+            count--;
+        }
+        err = cursor_next(&kept, &row);
+    }
+    *ret_over = err == ERR_NOT_FOUND || err == ERR_CORRUPT; /* tables_check names what is damaged */
+    return *ret_over ? ERR_OK : err;
+}
+
 /* ---- sides of catalogues that have no head ---- */
 
 static enum err sides_check(struct scrub *scrub)
@@ -156,7 +209,8 @@ static enum err tables_check(struct scrub *scrub)
                   {TABLE_ARRIVALS, SEQ_KEY_SIZE},
                   {TABLE_TRASH, SEQ_KEY_SIZE},
                   {TABLE_SIDES, SIDE_KEY_SIZE},
-                  {TABLE_FORKS, ID_KEY_SIZE}};
+                  {TABLE_FORKS, ID_KEY_SIZE},
+                  {TABLE_KEPT, KEPT_KEY_SIZE}};
     uint64_t heads = 0, labs = 0, forks = 0, arrivals = 0;
     enum err err = ERR_OK;
     for (size_t i = 0; i < sizeof tables / sizeof tables[0] && err == ERR_OK; i++) {

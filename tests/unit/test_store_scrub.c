@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 /* Whatever is damaged is seen, named, and does not stop the walk. */
+#include "store/kept.h"
 #include "store_help.h"
 
 /* All pages; the first problem's text, or "" when there is none. */
@@ -567,6 +568,42 @@ static void an_arrival_of_a_fork_that_is_not_there_is_named(void **state)
     is_seen(scratch, "there are not as many arrivals as heads, records and forks");
 }
 
+static void damage_to_former_revisions_is_named(void **state)
+{
+    struct scratch *scratch = *state;
+    static const char *const wrong = "a kept former revision is damaged";
+    struct buf entry = {0};
+    uint8_t key[28] = {0};
+    some_catalogue(scratch);
+    struct txn *txn = help_write(scratch);
+    for (unsigned i = 0; i < 30; i++) {
+        struct slug_hash slug = help_slug(i % 3);
+        help_entry(i % 3, 1 + i / 3, i, 60, &entry);
+        ok(kept_put(txn, 1, &slug, 1 + i / 3, buf_bytes(&entry)));
+    }
+    ok(txn_commit(txn));
+    for (size_t count = 1; count < 40; count += 6) {
+        assert_int_equal(help_scrub(scratch, count), 0);
+    }
+    struct bytes row = bytes_of(key, 28);
+    (void) slug_key(key, 2);
+    be64_put(key + 20, 4);
+    flip(scratch, TABLE_KEPT, row, 1); /* no entry */
+    is_seen(scratch, wrong);
+    flip(scratch, TABLE_KEPT, row, 1);
+    flip(scratch, TABLE_KEPT, row, 3); /* another slug */
+    is_seen(scratch, wrong);
+    flip(scratch, TABLE_KEPT, row, 3);
+    help_entry(2, 5, 0, 60, &entry);
+    help_row(scratch, TABLE_KEPT, row, buf_bytes(&entry)); /* another revision */
+    is_seen(scratch, wrong);
+    del(scratch, TABLE_KEPT, row);
+    assert_int_equal(help_scrub(scratch, 1), 0);
+    help_row(scratch, TABLE_KEPT, bytes_of(key, 21), buf_bytes(&entry));
+    is_seen(scratch, "a table is out of order or cannot be searched");
+    buf_done(&entry);
+}
+
 static void many_forks_take_many_pages(void **state)
 {
     struct scratch *scratch = *state;
@@ -785,6 +822,7 @@ int main(void)
         TEST(proofs_of_forks_are_verified),
         TEST(a_fork_has_its_catalogue_and_its_arrival),
         TEST(an_arrival_of_a_fork_that_is_not_there_is_named),
+        TEST(damage_to_former_revisions_is_named),
         TEST(many_forks_take_many_pages),
         TEST(damage_to_history_and_digests_is_named),
         TEST(damage_to_digests_is_named),
