@@ -16,6 +16,7 @@
 #include "proto/pack.h"
 
 #define REPAIR_MS 60000
+#define REPAIR_GRACE_MS 10000 /* for peers that are not linked yet */
 
 /* ---- what peers hold ---- */
 
@@ -208,23 +209,42 @@ enum err repair_begin(struct node *node, struct client *client, uint32_t id,
         client_error(client, id, ERR_BUSY, NULL, "a repair is under way");
         return ERR_OK;
     }
-    bool linked = false;
-    for (size_t i = 0; i < node->link_count; i++) {
-        linked = linked || node->links[i]->state == LINK_READY;
-    }
-    if (!linked) {
-        client_error(client, id, ERR_NET, NULL,
-                     "no peer is linked: the other branch can only come from one");
-        return ERR_OK;
-    }
-    node->repair = (struct repair){
-        .open = true, .client = client->number, .id = id, .deadline_ms = node->now_ms + REPAIR_MS};
+    node->repair = (struct repair){.open = true,
+                                   .client = client->number,
+                                   .id = id,
+                                   .grace_ms = node->now_ms + REPAIR_GRACE_MS,
+                                   .deadline_ms = node->now_ms + REPAIR_MS};
     return repair_ask(node);
+}
+
+/* Peers that may link in a moment. */
+static bool peers_missing(const struct node *node)
+{
+    for (size_t i = 0; i < node->peer_count; i++) {
+        if (!node->peers[i]->row.removed && node->peers[i]->link == NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool any_linked(const struct node *node)
+{
+    for (size_t i = 0; i < node->link_count; i++) {
+        if (node->links[i]->state == LINK_READY) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool repair_pending(struct node *node)
 {
     if (fetch_of(node, node->own.catalogue) != NULL || node->job.kind != JOB_NONE) {
+        return true;
+    }
+    bool wanted = node->own.frozen != 0 || !any_linked(node);
+    if (wanted && peers_missing(node) && node->now_ms < node->repair.grace_ms) {
         return true;
     }
     for (size_t i = 0; i < node->link_count; i++) {
@@ -275,6 +295,9 @@ void repair_check(struct node *node)
     } else if (client != NULL && late) {
         client_error(client, repair->id, ERR_TIMEOUT, NULL,
                      "a peer did not give its branch in time: try again");
+    } else if (client != NULL && !any_linked(node)) {
+        client_error(client, repair->id, ERR_NET, NULL,
+                     "no peer is linked: the other branch can only come from one");
     } else if (client != NULL) {
         repair_answer(node, client);
     }
@@ -284,5 +307,9 @@ void repair_check(struct node *node)
 
 uint64_t repair_wake_ms(const struct node *node)
 {
-    return node->repair.open ? node->repair.deadline_ms : UINT64_MAX;
+    const struct repair *repair = &node->repair;
+    if (!repair->open) {
+        return UINT64_MAX;
+    }
+    return node->now_ms < repair->grace_ms ? repair->grace_ms : repair->deadline_ms;
 }

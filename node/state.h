@@ -250,7 +250,7 @@ struct sync_wait {
 struct repair {
     bool open;
     uint32_t client, id;
-    uint64_t deadline_ms;
+    uint64_t grace_ms, deadline_ms;
     uint64_t merged;    /* branches joined */
     uint64_t conflicts; /* slugs of which one version had to give way */
     struct buf lost; /* packed rows [slug, rev kept, rev lost, entry bin], at most CONFLICTS_MAX */
