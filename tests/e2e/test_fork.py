@@ -41,11 +41,10 @@ class Fork(lab.Case):
             self.a.publish(entries)
         for entries in others:
             self.other.publish(entries)
-        self.b.start()
-        until(lambda: self.a.id in self.b.links(), [self.b])
-        until(lambda: self.known(self.b) == len(mine) + 1, [self.b])
         self.c.start()
         self.c.meets(self.other)
+        until(lambda: self.known(self.c) == len(others) + 1, [self.c])  # it has that branch to give
+        self.b.start()
 
     def known(self, node):
         """n of Ti Lab's head there."""
