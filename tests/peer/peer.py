@@ -10,6 +10,7 @@ It holds everything in memory, verifies everything it takes, and raises Refused 
 what it does not. Noise is the second implementation of tests/vectors; Ed25519 and the rest come from
 libsodium (python3-nacl) and the standard library. For tests: no back-off, one link at a time.
 """
+import copy
 import hashlib
 import os
 import select
@@ -29,8 +30,10 @@ PROLOGUE = b"essaim\x01"
 NONE = bytes(32)  # no network; also the history of head 1
 (HELLO, RECORDS, HEADS, WANT, DELTA, DELTA_END, BUCKETS, BUCKET, PROOF, ACK, PING, PONG, BYE, REKEY,
  JOIN, JOINED) = range(1, 17)
-ITEMS = {HELLO: 11, RECORDS: 2, HEADS: 3, WANT: 7, DELTA: 5, DELTA_END: 3, ACK: 3, PING: 2, PONG: 2,
-         BYE: 3, REKEY: 1}
+ITEMS = {HELLO: 11, RECORDS: 2, HEADS: 3, WANT: 7, DELTA: 5, DELTA_END: 3, BUCKETS: 6, BUCKET: 8,
+         PROOF: 5, ACK: 3, PING: 2, PONG: 2, BYE: 3, REKEY: 1}
+ANSWER = (1 << 64) - 1  # for n in an answer about buckets
+FORK_MAX, PART_MAX, SIDES_MAX, SIDE_MAX = 524288, 61440, 16, 16384
 FRAME_MAX, TAG = 65535, 16
 PATIENCE_S = 40 if os.environ.get("ESSAIM_SANITIZED") else 10  # for the next bytes to come
 ENTRY_MAX = 61440
@@ -50,9 +53,13 @@ class Closed(Refused):
         self.bye = bye
 
 
-def need(condition, reason):
+class Unlinked(Refused):
+    """An opening that does not lead from the held head to the offered one."""
+
+
+def need(condition, reason, kind=Refused):
     if not condition:
-        raise Refused(reason)
+        raise kind(reason)
 
 
 # -- bytes (§1, §2, §3)
@@ -207,12 +214,22 @@ def checked_entry(entry):
     return slug, rev, kind, body
 
 
-def root_of(entries):
-    """The root over {slug hash: entry bytes} (§4.3)."""
+def pairs_of(entries, bucket):
+    """Slug hash and leaf of each of {slug hash: entry bytes} that belongs there."""
+    return b"".join(name + leaf(entries[name]) for name in sorted(entries) if name[0] == bucket)
+
+
+def digests_of(entries):
+    """The 256 digests over {slug hash: entry bytes} (§4.3)."""
     buckets = [b""] * 256
     for name in sorted(entries):
         buckets[name[0]] += name + leaf(entries[name])
-    level = [h32("essaim1 bucket", bucket) for bucket in buckets]
+    return [h32("essaim1 bucket", bucket) for bucket in buckets]
+
+
+def root_of(entries):
+    """The root over {slug hash: entry bytes} (§4.3)."""
+    level = digests_of(entries)
     while len(level) > 1:
         level = [h32("essaim1 node", level[i] + level[i + 1]) for i in range(0, len(level), 2)]
     return level[0]
@@ -222,17 +239,163 @@ def extended(history, head_hash):
     return h32("essaim1 history", history + head_hash)
 
 
+# -- openings, merge heads, forks (§4.5, §4.6, §8)
+
+def merge_history(trunk_next, side_next):
+    """history of a merge head, from what history the next head of each branch would have."""
+    return h32("essaim1 merge", trunk_next + side_next)
+
+
+def opening_items(first, hashes, sides=()):
+    """The items of an opening: the trunk's hashes of heads first, first + 1, …; sides are
+    (number of the merge head, k, hashes of the side from k on)."""
+    items = []
+    for n, head_hash in enumerate(hashes, first + 1):  # n: of the head after this hash
+        items.append(head_hash)
+        for merge, k, side in sides:
+            if merge == n:
+                items += [k.to_bytes(8, "big"), *(b"\1" + each for each in side)]
+    return items
+
+
+class Chain:
+    """Folds an opening's items from history(start); below(n): the trunk's history before that."""
+
+    def __init__(self, start, history, items, below=None):
+        self.n, self.histories, self.trunk, self.sides = start, {start: history}, {}, []
+        last = 0
+        for item in items:
+            need(isinstance(item, bytes), "no item")
+            if len(item) == 32:
+                need(last != 8, "an empty side")
+                self.join(below)
+                self.trunk[self.n] = item
+                self.histories[self.n + 1] = extended(self.histories[self.n], item)
+                self.n += 1
+            elif len(item) == 8:
+                k = int.from_bytes(item, "big")
+                need(last == 32 and 0 < k < self.n, "a side out of place")
+                self.sides.append((self.n, k, []))
+                need(len(self.sides) <= SIDES_MAX, "too many sides")
+            else:
+                need(len(item) == 33 and item[0] == 1 and last in (8, 33), "no item")
+                merge, k, side = self.sides[-1]
+                side.append(item[1:])
+                tip = k + len(side) - 1
+                need(len(side) <= SIDE_MAX and
+                     (tip, item[1:]) < (merge - 1, self.trunk[merge - 1]), "a side above its trunk")
+            last = len(item)
+        need(last != 8, "an empty side")
+        self.join(below)
+        self.history = self.histories[self.n]
+
+    def join(self, below):
+        """The side that the head after the last hash joined, if one stands there."""
+        if not self.sides or self.sides[-1][0] != self.n:
+            return
+        merge, k, side = self.sides[-1]
+        history = self.histories.get(k) or (below(k) if below else None)
+        need(history is not None, "a side from where nothing is known", Unlinked)
+        for each in side:
+            history = extended(history, each)
+        self.histories[merge] = merge_history(self.histories[merge], history)
+
+    def holds(self, n, head_hash):
+        return self.trunk.get(n) == head_hash or any(
+            0 <= n - k < len(side) and side[n - k] == head_hash for _, k, side in self.sides)
+
+
+def fork_proof(record, k, one, other):
+    """The proof from two branches, (signed head, history(k), opening from k) each."""
+    def order(branch):
+        payload = decode(branch[0])[0]
+        return decode(payload)[6], h32("essaim1 headhash", payload)
+    first, second = sorted((one, other), key=order)
+    return encode(["fork", 1, record, k, *first, *second])
+
+
+def checked_fork(octets):
+    """record, k, the two heads, and the two hashes at k, of a proof that holds; Refused else."""
+    need(len(octets) <= FORK_MAX, "a proof over its size")
+    word, version, record, k, *branches = typed(
+        decode(octets), str, int, bytes, int, bytes, 32, list, bytes, 32, list)
+    need(word == "fork" and version == 1 and k >= 1, "not a fork proof")
+    record, heads, at_k = Record(record), [], []
+    for signed, history, items in (branches[:3], branches[3:]):
+        head = Head(signed, {record.lab: record}.get)
+        chain = Chain(k, history, items)
+        need((chain.n, chain.history) == (head.n, head.history), "unlinked", Unlinked)
+        heads.append(head)
+        at_k.append(chain.trunk.get(k, head.hash))
+    need(heads[0].name == heads[1].name, "of two catalogues")
+    need((heads[0].n, heads[0].hash) < (heads[1].n, heads[1].hash), "out of order")
+    need(at_k[0] != at_k[1], "the same head at k")
+    return record, k, heads, at_k
+
+
+def recovery(root, link_pk, issued_at=None):
+    """A recovery statement (§9) by a lab's root key, for a HELLO of generation 0."""
+    payload = encode(["recover", 1, bytes(root.verify_key), link_pk,
+                      int(time.time()) if issued_at is None else issued_at])
+    return sign(root, "essaim1 recover", payload)
+
+
+def checked_recovery(signed):
+    """lab, link_pk, issued_at of a statement that holds."""
+    word, version, lab, link_pk, issued_at = typed(
+        decode(typed(decode(signed), bytes, 64)[0]), str, int, 32, 32, int)
+    need(word == "recover" and version == 1, "not a recovery statement")
+    opened(lab, "essaim1 recover", signed)
+    return lab, link_pk, issued_at
+
+
 class Catalogue:
-    """Live entries, the held head, and the hashes of every head before it."""
+    """Live entries, the held head, and the opening that leads to it from head 1."""
 
     def __init__(self):
         self.entries = {}  # slug hash -> bytes
         self.head = None
-        self.past = []  # hashes of heads 1 … n-1
+        self.items = []  # hashes of heads 1 … n-1, and the sides that merge heads joined
         self.withdrawn = {}  # slug hash -> n
+
+    def copy(self):
+        other = copy.copy(self)
+        other.entries, other.withdrawn = dict(self.entries), dict(self.withdrawn)
+        return other
 
     def rev(self, name):
         return decode(self.entries[name])[1]
+
+    @property
+    def past(self):
+        """Hashes of heads 1 … n-1."""
+        return [item for item in self.items if len(item) == 32]
+
+    def chain(self):
+        return Chain(1, NONE, self.items)
+
+    def opening(self, m):
+        """The items from head m on."""
+        at = [i for i, item in enumerate(self.items) if len(item) == 32]
+        return self.items[at[m - 1]:] if 0 < m <= len(at) else self.items if m == 0 else []
+
+    def hashes(self, k):
+        """Hashes of heads k … n."""
+        return [*self.past[k - 1:], self.head.hash]
+
+    def branch(self, k):
+        """What a fork proof from k says of it."""
+        return self.head.signed, self.chain().histories[k], self.opening(k)
+
+    def apart(self, other):
+        """The first number whose head differs."""
+        pairs = zip(self.hashes(1), other.hashes(1))
+        return next((k for k, (a, b) in enumerate(pairs, 1) if a != b), None)
+
+    def fork_proof(self, record, other):
+        """That this catalogue and the other one have heads of one key."""
+        k = self.apart(other)
+        return fork_proof(record, k, self.branch(k), other.branch(k))
 
     def delta(self, m, after=(0, None)):
         """What takes m to the held head: entries ascending by (rev, slug hash), hints, opening."""
@@ -240,20 +403,20 @@ class Catalogue:
         fresh = [self.entries[name] for rev, name in found
                  if rev > m and (rev, name) > (after[0], after[1] or b"")]
         hints = b"".join(name for name, n in self.withdrawn.items() if n > m)
-        return fresh, hints, self.past[max(m - 1, 0):]
+        return fresh, hints, self.opening(m)
 
-    def apply(self, entries, withdrawn, opening, head):
-        """All or nothing (§4.5, §6)."""
+    def apply(self, entries, withdrawn, opening, head, anew=False):
+        """All or nothing (§4.5, §6). anew: the delta was asked from m = 0 and replaces all."""
         held = self.head
-        m = held.n if held else 0
+        m = held.n if held and not anew else 0
         need(held is None or head.order > held.order, "not newer")
-        history = held.history if held else NONE
-        need(len(opening) == (head.n - m if m else head.n - 1), "an opening of a wrong length")
-        need(not held or opening[0] == held.hash, "an opening that starts elsewhere")
-        for each in opening:
-            history = extended(history, each)
-        need(history == head.history, "unlinked")
-        after, last = dict(self.entries), (0, b"")
+        chain = Chain(m or 1, held.history if m else NONE, opening,
+                      self.chain().histories.get if m else None)
+        need((chain.n, chain.history) == (head.n, head.history), "unlinked", Unlinked)
+        if held and held.generation == head.generation:
+            need(chain.holds(held.n, held.hash), "a chain without the held head", Unlinked)
+        need(not m or opening[:1] == [held.hash], "an opening that starts elsewhere", Unlinked)
+        after, last = {} if anew else dict(self.entries), (0, b"")
         for entry in entries:
             slug, rev, _, _ = checked_entry(entry)
             name = slug_hash(slug)
@@ -267,7 +430,7 @@ class Catalogue:
         need(sum(map(len, after.values())) == head.bytes, "wrong bytes")
         need(root_of(after) == head.root, "a wrong root")
         self.entries, self.head = after, head
-        self.past = (self.past if held else []) + opening
+        self.items = (self.items if m else []) + opening
         return self
 
 
@@ -288,6 +451,7 @@ class Lab:
         self.arrival = 0
         self.read = {}  # lab -> (index, cursor): how far each peer's store was read
         self.problems = []  # what was refused of what a peer sent
+        self.proofs = {}  # lab -> the fork proof that was taken last
 
     def signed_record(self, **other):
         fields = {"lab": self.id, "generation": self.generation, "name": self.name,
@@ -327,12 +491,45 @@ class Lab:
             own.withdrawn[slug_hash(slug)] = n
         return self.install(entries)
 
-    def install(self, entries, signed=None):
-        """Makes these the entries of a new own head (signed: that head, whatever it says)."""
+    def twin(self):
+        """The same keys and the same own catalogue on another machine: what both publish from here
+        on is a fork."""
+        other = copy.copy(self)
+        other.catalogues = {name: each.copy() for name, each in self.catalogues.items()}
+        other.records, other.read, other.proofs = dict(self.records), {}, {}
+        other.arrivals, other.problems = list(self.arrivals), []
+        other.index, other.instance = os.urandom(16), os.urandom(16)
+        return other
+
+    def merge(self, other, entries=None):
+        """The head that joins another branch of the own catalogue, which must not be the trunk.
+        Entries: what holds after it; if not given, as doc/decisions/0008 says."""
+        own, side = self.own, other.own
+        need((own.head.n, own.head.hash) > (side.head.n, side.head.hash), "the other is the trunk")
+        k, n = own.apart(side), own.head.n + 1
+        if entries is None:
+            entries = dict(own.entries)
+            for name in side.withdrawn:
+                if name in entries and own.rev(name) < k <= side.withdrawn[name]:
+                    del entries[name]
+            for name, entry in side.entries.items():
+                slug, rev, kind, body = decode(entry)
+                mine = (own.rev(name), leaf(own.entries[name])) if name in own.entries else (0, b"")
+                if rev >= k and (rev, leaf(entry)) > mine:
+                    entries[name] = encode([slug, n, kind, body])
+        own.withdrawn |= {name: n for name in own.entries if name not in entries}
+        items = opening_items(own.head.n, [own.head.hash], [(n, k, side.hashes(k))])
+        chain = Chain(1, NONE, own.items + items)
+        payload = self.head_payload(entries, history=chain.history)
+        return self.install(entries, sign(self.signing, "essaim1 head", payload), items)
+
+    def install(self, entries, signed=None, items=None):
+        """Makes these the entries of a new own head (signed: that head, whatever it says; items:
+        what leads from the held head to it)."""
         own = self.own
         signed = signed or sign(self.signing, "essaim1 head", self.head_payload(entries))
         if own.head:
-            own.past = own.past + [own.head.hash]
+            own.items = own.items + (items or [own.head.hash])
         own.entries, own.head = entries, Head(signed, self.records.get)
         self.arrived(own.head.name)
         return own.head
@@ -351,6 +548,30 @@ class Lab:
     def accept(self, server, **more):
         server.settimeout(10)
         return Link(self, server.accept()[0], None, **more).greet()
+
+
+def bounded(message):
+    """BUCKETS, BUCKET or PROOF within its bounds (§6)."""
+    if message[0] == BUCKETS:
+        _, stream, _, _, n, digests = typed(message, int, int, 32, str, int, bytes)
+        need(stream < 1 << 32 and n >= 1 and len(digests) in (0, 8192), "out of bounds")
+    elif message[0] == BUCKET:
+        _, stream, _, _, n, bucket, pairs, entries = typed(
+            message, int, int, 32, str, int, int, bytes, list)
+        need(stream < 1 << 32 and n >= 1 and bucket < 256 and len(pairs) % 48 == 0, "out of bounds")
+        need(all(isinstance(each, bytes) and 0 < len(each) <= ENTRY_MAX for each in entries),
+             "no entry")
+    else:
+        _, _, size, offset, part = typed(message, int, 32, int, int, bytes)
+        need(0 < size <= FORK_MAX and 0 < len(part) <= PART_MAX and offset + len(part) <= size,
+             "out of bounds")
+    return message
+
+
+def proof_messages(lab, proof):
+    """The PROOF messages that carry it."""
+    return [[PROOF, lab, len(proof), at, proof[at:at + PART_MAX]]
+            for at in range(0, len(proof), PART_MAX)]
 
 
 class Wire:
@@ -416,6 +637,8 @@ class Wire:
         message = decode(octets)
         need(isinstance(message, list) and message and type(message[0]) is int, "not a message")
         need(len(message) == ITEMS.get(message[0]), f"a message of type {message[0]}")
+        if message[0] in (BUCKETS, BUCKET, PROOF):
+            bounded(message)
         if message[0] == REKEY:
             self.receiver.rekey()
         return message
@@ -432,6 +655,8 @@ class Link(Wire):
         self.fetching = None
         self.next_stream = 1
         self.their_upto = self.their_cursor = self.announced = 0
+        self.anew = set()  # catalogues to be asked for from m = 0
+        self.part = (None, b"")  # of a proof that is coming: whose, and what of it came
 
     def hello(self, record=True, **other):
         """The items of our HELLO."""
@@ -510,7 +735,42 @@ class Link(Wire):
                 self.send(DELTA, stream, [], hints if i == 0 else b"", opening[i:i + 1000])
         self.send(DELTA_END, stream, catalogue.head.signed)
 
+    def serve_repair(self, message):
+        """Digests, or what a bucket lacks (§6, Repair)."""
+        kind, stream, lab, audience, n = message[:5]
+        catalogue = self.lab.catalogues.get((NONE, lab, audience))
+        if catalogue is None or catalogue.head is None or catalogue.head.n != n:
+            self.send(DELTA_END, stream, None)
+        elif kind == BUCKETS:
+            digests = b"".join(digests_of(catalogue.entries))
+            self.send(BUCKETS, stream, lab, audience, ANSWER, digests)
+        else:
+            bucket, theirs = message[5:7]
+            ours = pairs_of(catalogue.entries, bucket)
+            held = {theirs[i:i + 48] for i in range(0, len(theirs), 48)}
+            for i in range(0, len(ours), 48):
+                if ours[i:i + 48] not in held:
+                    self.send(BUCKET, stream, lab, audience, ANSWER, bucket, b"",
+                              [catalogue.entries[ours[i:i + 16]]])
+            self.send(BUCKET, stream, lab, audience, ANSWER, bucket, ours, [])
+
+    def send_proof(self, lab, proof):
+        """A fork proof, in parts; a HEADS must follow that names its arrival."""
+        for message in proof_messages(lab, proof):
+            self.send(*message)
+
     # -- theirs to us
+
+    def take_proof(self, message):
+        _, lab, size, offset, part = message
+        whose, before = self.part if offset else (lab, b"")
+        need((whose, len(before)) == (lab, offset), "a part out of order")
+        self.part = lab, before + part
+        if len(before + part) == size:
+            self.part = None, b""
+            record, *_ = checked_fork(before + part)
+            need(record.lab == lab, "a proof about another lab")
+            self.lab.proofs[lab] = before + part
 
     def want(self):
         """Asks for the next thing offered and not held."""
@@ -521,9 +781,12 @@ class Link(Wire):
                 self.read_up_to(arrival)
                 continue
             stream, self.next_stream = self.next_stream, self.next_stream + 1
+            anew = held is not None and (head.name in self.anew
+                                         or held.generation != head.generation)
             self.fetching = {"stream": stream, "name": head.name, "arrival": arrival, "entries": [],
-                             "withdrawn": b"", "opening": []}
-            self.send(WANT, stream, head.lab, head.audience, held.n if held else 0, 0, None)
+                             "withdrawn": b"", "opening": [], "anew": anew}
+            m = held.n if held and not anew else 0
+            self.send(WANT, stream, head.lab, head.audience, m, 0, None)
 
     def read_up_to(self, arrival):
         index, cursor = self.lab.read[self.them]
@@ -555,6 +818,10 @@ class Link(Wire):
             self.serve(*message[1:])
         elif kind in (DELTA, DELTA_END):
             self.take_delta(message)
+        elif kind in (BUCKETS, BUCKET):
+            self.serve_repair(message)
+        elif kind == PROOF:
+            self.take_proof(message)
         elif kind == PING:
             self.send(PONG, message[1])
         elif kind == BYE:
@@ -568,7 +835,8 @@ class Link(Wire):
         if message[0] == DELTA:
             _, _, entries, withdrawn, opening = typed(message, int, int, list, bytes, list)
             need(len(withdrawn) % 16 == 0, "half a hint")
-            need(all(isinstance(each, bytes) and len(each) == 32 for each in opening), "no hash")
+            need(all(isinstance(each, bytes) and len(each) in (8, 32, 33) for each in opening),
+                 "no item of an opening")
             now["entries"] += entries
             now["withdrawn"] += withdrawn
             now["opening"] += opening
@@ -577,8 +845,16 @@ class Link(Wire):
         need(message[2] is not None, "it cannot be served")
         head = Head(message[2], self.lab.records.get)
         need(head.name == now["name"], "the head of another catalogue")
-        self.lab.catalogues.setdefault(head.name, Catalogue()).apply(
-            now["entries"], now["withdrawn"], now["opening"], head)
+        catalogue = self.lab.catalogues.setdefault(head.name, Catalogue())
+        try:
+            catalogue.apply(now["entries"], now["withdrawn"], now["opening"], head, now["anew"])
+        except Unlinked:
+            if now["anew"] or catalogue.head is None:
+                raise
+            self.anew.add(head.name)  # is the held head on a side?
+            self.queue.insert(0, (head, now["arrival"]))
+            return
+        self.anew.discard(head.name)
         self.lab.arrived(head.name)
         self.read_up_to(now["arrival"])
 
