@@ -345,6 +345,7 @@ enum err copy_swap(struct store *store, bool *ret_swapped)
         err = store_reopen(store);
     }
     if (err == ERR_OK) {
+        store->swaps += swapped;
         *ret_swapped = swapped;
     }
     return err;

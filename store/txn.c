@@ -18,6 +18,7 @@
 
 #include "base/must.h"
 
+#define SNAPSHOT_BITS 40 /* of a number that is not reached by commits */
 /* LMDB writes runs of at most 64 pages; less room than this means that a run did not fit. */
 #define ROOM_FOR_A_RUN (1024u * 1024u)
 
@@ -250,7 +251,7 @@ enum err txn_erase_due(struct txn *txn)
 
 uint64_t txn_snapshot(const struct txn *txn)
 {
-    return mdb_txn_id(txn->mdb);
+    return mdb_txn_id(txn->mdb) + (txn->store->swaps << SNAPSHOT_BITS);
 }
 
 enum err txn_rows(struct txn *txn, enum table table, uint64_t *ret_count)

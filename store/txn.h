@@ -53,7 +53,8 @@ struct store {
     uint64_t room_pages;
     /* how far catalogue_chores has looked through `gone` in this round */
     uint8_t gone_at[GONE_KEY_SIZE];
-    bool erase; /* `meta` says that free pages hold what should be gone */
+    bool erase;     /* `meta` says that free pages hold what should be gone */
+    uint64_t swaps; /* how often a copy took its place: LMDB's numbers start over with it */
 };
 
 struct txn {

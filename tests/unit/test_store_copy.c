@@ -282,6 +282,22 @@ static void a_compacted_store_keeps_its_name_and_its_arrivals(void **state)
     assert_int_equal(before, after);
 }
 
+static void a_state_before_the_swap_is_not_taken_for_one_after_it(void **state)
+{
+    struct scratch *scratch = *state;
+    fill(scratch, 10);
+    struct txn *txn = help_read(scratch);
+    uint64_t before = txn_snapshot(txn);
+    txn_end(txn);
+    compact(scratch);
+    for (unsigned i = 0; i < 20; i++) {
+        txn = help_read(scratch);
+        assert_true(txn_snapshot(txn) > before);
+        txn_end(txn);
+        (void) help_publish(scratch, 5000 + i, 1, 1, 100);
+    }
+}
+
 static void staged_bodies_survive_a_compaction(void **state)
 {
     struct scratch *scratch = *state;
@@ -682,6 +698,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(nothing_withdrawn_is_in_a_compacted_store),
         TEST(a_compacted_store_keeps_its_name_and_its_arrivals),
+        TEST(a_state_before_the_swap_is_not_taken_for_one_after_it),
         TEST(staged_bodies_survive_a_compaction),
         TEST(former_revisions_are_kept_until_they_are_dropped),
         TEST(garbage_is_remembered_across_a_restart_and_not_when_undone),
