@@ -21,7 +21,7 @@
 #include "base/must.h"
 #include "base/utf8.h"
 
-enum type { TYPE_ADDRESS, TYPE_COUNT, TYPE_LEVEL, TYPE_GROUP, TYPE_PATH };
+enum type { TYPE_ADDRESS, TYPE_COUNT, TYPE_LEVEL, TYPE_GROUP, TYPE_PATH, TYPE_YESNO };
 
 struct row {
     const char *section, *key, *preset, *help;
@@ -35,6 +35,7 @@ struct row {
 #define PRESET_LEVEL preset
 #define PRESET_GROUP preset
 #define PRESET_PATH preset
+#define PRESET_YESNO preset
 #define ROW(section_, key_, type_, preset_, least_, most_, help_)                                  \
     {.section = #section_,                                                                         \
      .key = #key_,                                                                                 \
@@ -114,6 +115,7 @@ static enum err field_set(const struct row *row, const char *value, struct conf 
     struct address address;
     uint64_t count = 0;
     enum conf_level level = CONF_INFO;
+    bool yes = false;
     switch (row->type) {
     case TYPE_ADDRESS:
         if (value[0] != '\0' && address_parse(bytes_of_str(value), &address) != ERR_OK) {
@@ -145,6 +147,13 @@ static enum err field_set(const struct row *row, const char *value, struct conf 
         }
         (void) snprintf(field, CONF_PATH_MAX + 1, "%s", value);
         return ERR_OK;
+    case TYPE_YESNO:
+        yes = strcmp(value, "yes") == 0;
+        if (!yes && strcmp(value, "no") != 0) {
+            return ERR_INVALID;
+        }
+        memcpy(field, &yes, sizeof yes);
+        return ERR_OK;
     }
     return ERR_INVALID;
 }
@@ -168,6 +177,9 @@ static void value_wanted(const struct row *row, char *ret_text, size_t size)
     case TYPE_PATH:
         (void) snprintf(ret_text, size, "write a full path of at most %d bytes, or nothing",
                         CONF_PATH_MAX);
+        return;
+    case TYPE_YESNO:
+        (void) snprintf(ret_text, size, "write yes or no");
         return;
     }
 }

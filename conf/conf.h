@@ -8,6 +8,8 @@
 #ifndef ESSAIM_CONF_CONF_H
 #define ESSAIM_CONF_CONF_H
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 #include "base/limits.h"
 #include "conf/address.h"
@@ -23,7 +25,7 @@
 /* section, key, type, default (text, or the number of a COUNT), least, most, help (lines of the
  * example).
  * Types: ADDRESS (empty or host:port), COUNT (a number), LEVEL (error warning info debug),
- * GROUP (empty, or a Unix group's name), PATH (empty, or a full path). */
+ * GROUP (empty, or a Unix group's name), PATH (empty, or a full path), YESNO (yes or no). */
 #define CONF_TABLE(X) \
     X(network, listen, ADDRESS, "", 0, 0, \
       "Where other labs' daemons reach this one: HOST:PORT, [IPv6]:PORT, or *:PORT for every\n" \
@@ -49,7 +51,10 @@
     X(quota, entries, COUNT, QUOTA_ENTRIES, 1, 10000000, \
       "The most entries one catalogue may have here.") \
     X(quota, bytes, COUNT, QUOTA_BYTES, 65536, 1099511627776, \
-      "The most bytes one catalogue may have here.")
+      "The most bytes one catalogue may have here.") \
+    X(history, keep, YESNO, "no", 0, 0, \
+      "Whether former revisions of this lab's own entries are kept for `essaim history`: yes or\n" \
+      "no. They stay on this machine. With no, those kept so far are erased at the next start.")
 /* clang-format on */
 
 enum conf_level { CONF_ERROR = 3, CONF_WARNING = 4, CONF_INFO = 6, CONF_DEBUG = 7 }; /* syslog */
@@ -60,6 +65,7 @@ enum conf_level { CONF_ERROR = 3, CONF_WARNING = 4, CONF_INFO = 6, CONF_DEBUG = 
 #define CONF_FIELD_LEVEL(name) enum conf_level name;
 #define CONF_FIELD_GROUP(name) char name[CONF_GROUP_MAX + 1];
 #define CONF_FIELD_PATH(name) char name[CONF_PATH_MAX + 1];
+#define CONF_FIELD_YESNO(name) bool name;
 #define CONF_FIELD_ROW(section, key, type, preset, least, most, help)                              \
     CONF_FIELD_##type(section##_##key)
 struct conf {

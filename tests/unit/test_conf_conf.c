@@ -106,7 +106,7 @@ static void every_setting_is_read(void **state)
                               "[control]\nsocket: /run/essaim/control.sock ; the second\n"
                               "[roles]\nreader=lecteurs\nagent=agents\ncoordinator=coord\n"
                               "admin = adm\n# a comment\n"
-                              "[quota]\nentries=5\nbytes=65536");
+                              "[quota]\nentries=5\nbytes=65536\n[history]\nkeep = yes");
     assert_string_equal(conf.network_listen, "[::1]:7700");
     assert_int_equal(conf.network_max_links, 7);
     assert_int_equal(conf.log_level, CONF_DEBUG);
@@ -117,6 +117,7 @@ static void every_setting_is_read(void **state)
     assert_string_equal(conf.roles_admin, "adm");
     assert_int_equal(conf.quota_entries, 5);
     assert_int_equal(conf.quota_bytes, 65536);
+    assert_true(conf.history_keep);
 }
 
 static void an_empty_file_gives_the_defaults(void **state)
@@ -128,6 +129,7 @@ static void an_empty_file_gives_the_defaults(void **state)
     assert_int_equal(conf.log_level, CONF_INFO);
     assert_int_equal(conf.quota_entries, QUOTA_ENTRIES);
     assert_int_equal(conf.quota_bytes, QUOTA_BYTES);
+    assert_false(conf.history_keep);
 }
 
 static void unknown_settings_are_refused_with_file_and_line(void **state)
@@ -167,6 +169,9 @@ static void bad_values_are_refused_with_what_to_write(void **state)
     refused("[log]\nlevel = loud\n", 2, "warning");
     refused("[roles]\nagent = a b\n", 2, "group");
     refused("[control]\nsocket = run/x.sock\n", 2, "full path");
+    refused("[history]\nkeep = maybe\n", 2, "yes or no");
+    refused("[history]\nkeep =\n", 2, "yes or no");
+    assert_false(parsed("[history]\nkeep = no\n").history_keep);
     assert_int_equal(parsed("[network]\nmax_links = 64\n").network_max_links, 64);
     assert_int_equal(parsed("[network]\nmax_links = 1\n").network_max_links, 1);
 }
