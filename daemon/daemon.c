@@ -183,6 +183,9 @@ static void reload(struct daemon *daemon)
     if (conf.quota_entries != old->quota_entries || conf.quota_bytes != old->quota_bytes) {
         say_unchanged("[quota]");
     }
+    if (conf.history_keep != old->history_keep) {
+        say_unchanged("[history]");
+    }
     daemon->roles = roles;
     daemon->conf.network_max_links = conf.network_max_links;
     unsigned links = 0;
@@ -248,6 +251,21 @@ static enum err choose(struct daemon *daemon)
     return roles_load(&daemon->conf, seen.st_uid, &daemon->roles, &daemon->say);
 }
 
+/* What to do about a store that does not open. */
+static const char *store_advice(enum err err)
+{
+    switch (err) {
+    case ERR_SCHEMA:
+        return "a newer essaimd wrote it, or it is no store of essaimd; start the newer one, or "
+               "put "
+               "a backup back with essaim restore";
+    case ERR_CORRUPT:
+        return "damaged, or no store of essaimd; put a backup back with essaim restore";
+    default:
+        return "see essaimd(8), section FILES";
+    }
+}
+
 static enum err store_begin(struct daemon *daemon)
 {
     char path[PATH_MAX];
@@ -260,8 +278,8 @@ static enum err store_begin(struct daemon *daemon)
     randombytes_buf(options.fresh_instance, sizeof options.fresh_instance);
     err = store_open(path, &options, &daemon->store);
     if (err != ERR_OK) {
-        say_set(&daemon->say, "%s: %s: %s; see essaimd(8), section FILES", path, err_code(err),
-                err_text(err));
+        say_set(&daemon->say, "%s: %s: %s; %s", path, err_code(err), err_text(err),
+                store_advice(err));
     }
     return err;
 }
@@ -274,6 +292,7 @@ static enum err node_begin(struct daemon *daemon, const struct keys *keys)
         .record = buf_bytes(&keys->record),
         .quota_entries = daemon->conf.quota_entries,
         .quota_bytes = daemon->conf.quota_bytes,
+        .keep_history = daemon->conf.history_keep,
         .pid = (unsigned) getpid(),
         .now_ms = uv_hrtime() / 1000000,
         .wall_s = (int64_t) time(NULL),

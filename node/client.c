@@ -504,6 +504,10 @@ static enum err client_write(struct node *node, struct client *client, const str
         return sync_begin(node, client, msg->id, &msg->params);
     case CTL_watch:
         return watch_begin(client, msg->id);
+    case CTL_compact:
+        return compact_ask(node, client, msg->id);
+    case CTL_backup:
+        return backup_ask(node, client, msg->id, &msg->params);
     case CTL_repair:
         return repair_begin(node, client, msg->id, &msg->params);
     default:

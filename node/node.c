@@ -158,6 +158,9 @@ static enum err node_load(struct node *node)
     if (err == ERR_OK) {
         err = peers_load(node);
     }
+    if (err == ERR_OK) {
+        err = former_load(node);
+    }
     struct txn *txn = node->txn;
     node->txn = NULL;
     if (err == ERR_OK && txn != NULL && txn_dirty(txn)) {
@@ -185,6 +188,7 @@ enum err node_new(const struct node_config *config, struct node **ret_node)
     node->chores_left = true;
     enum err err = node_load(node);
     node->config.record = buf_bytes(&node->record);
+    compact_load(node);
     if (err != ERR_OK) {
         node_free(node);
         return err;
@@ -215,6 +219,7 @@ void node_free(struct node *node)
     }
     txn_end(node->txn);
     own_done(&node->own);
+    compact_done(node);
     free(node->job.plan);
     free(node->reads);
     free(node->changed);
@@ -481,6 +486,9 @@ enum err node_settle(struct node *node, struct effects *effects)
         node->trim = false;
         err = store_trim(node->config.store);
     }
+    if (err == ERR_OK) {
+        compact_begin(node);
+    }
     return err;
 }
 
@@ -495,8 +503,10 @@ void node_job_run(struct node *node)
     must(job->kind != JOB_NONE);
     if (job->kind == JOB_OWN) {
         job->err = own_job(node);
-    } else {
+    } else if (job->kind == JOB_FETCH) {
         job->err = fetch_job(node, job->fetch, &job->arrival);
+    } else {
+        compact_job(node);
     }
     job->ran = true;
 }
@@ -508,6 +518,9 @@ enum err node_job_done(struct node *node, struct effects *effects)
     must(job.ran);
     node->job = (struct job){0};
     enum err err = ERR_OK;
+    if (job.kind == JOB_COMPACT || job.kind == JOB_BACKUP) {
+        return compact_job_done(node, &job);
+    }
     if (job.kind == JOB_OWN) {
         err = own_job_done(node, &job);
     } else {
@@ -557,8 +570,8 @@ enum err node_read(struct node *node, const struct event *event, struct effects 
 uint64_t node_wake_ms(const struct node *node)
 {
     uint64_t wake = node->now_ms + 3600u * 1000u;
-    uint64_t others[] = {peers_wake_ms(node), links_wake_ms(node), fetch_wake_ms(node),
-                         clients_wake_ms(node), repair_wake_ms(node)};
+    uint64_t others[] = {peers_wake_ms(node),   links_wake_ms(node),  fetch_wake_ms(node),
+                         clients_wake_ms(node), repair_wake_ms(node), compact_wake_ms(node)};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         wake = others[i] < wake ? others[i] : wake;
     }

@@ -23,6 +23,7 @@ struct node_config {
     uint8_t signing_secret[SIGN_SECRET_SIZE];
     uint8_t link_secret[KEY_SIZE];
     uint64_t quota_entries, quota_bytes; /* per catalogue; 0 = the default */
+    bool keep_history;                   /* former revisions of own entries */
     unsigned pid;                        /* for status */
     uint64_t now_ms;
     int64_t wall_s;

@@ -25,6 +25,7 @@
 static void draft_done(struct draft *draft)
 {
     change_done(&draft->changes);
+    buf_done(&draft->erased);
     free(draft->index);
     *draft = (struct draft){0};
 }
@@ -80,13 +81,18 @@ static enum err draft_add(struct draft *draft, const struct change *change)
     return err;
 }
 
+void answer_done(struct answer *answer)
+{
+    buf_done(&answer->statuses);
+    buf_done(&answer->errors);
+    buf_done(&answer->revs);
+}
+
 void own_done(struct own *own)
 {
     draft_done(&own->draft);
     for (size_t i = 0; i < own->answer_count; i++) {
-        buf_done(&own->answers[i].statuses);
-        buf_done(&own->answers[i].errors);
-        buf_done(&own->answers[i].revs);
+        answer_done(&own->answers[i]);
     }
     own->answer_count = 0;
     free(own->answers);
@@ -675,10 +681,41 @@ enum err own_publish(struct node *node, struct client *client, uint32_t id,
     return records_put(node, &node->own.draft, &tally, entries, dry_run);
 }
 
+struct withdrawal {
+    bool dry_run, erase;
+};
+
+/* Withdraws, and forgets what was kept of it. That may be all there is to do. */
+static enum err slug_withdraw(struct node *node, struct txn *txn, const msgpack_object *item,
+                              const struct withdrawal *how, struct verdict *ret_verdict)
+{
+    struct bytes slug = {0};
+    if (item->type == MSGPACK_OBJECT_STR) {
+        slug = bytes_of(item->via.str.ptr, item->via.str.size);
+    }
+    enum err err = record_withdraw(node, &node->own.draft, txn, slug, how->dry_run, ret_verdict);
+    if (err != ERR_OK || !how->erase || how->dry_run || !slug_valid(slug)) {
+        return err;
+    }
+    struct slug_hash slug_hash = hash_slug(slug);
+    err = former_erase(node, txn, &slug_hash);
+    if (err == ERR_OK && ret_verdict->status == CTL_REFUSED) {
+        *ret_verdict = (struct verdict){.status = CTL_UNCHANGED};
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static bool flag_read(const msgpack_object *params, const char *name, bool *ret_flag)
+{
+    *ret_flag = false;
+    return ctl_get(params, name) == NULL || ctl_get_bool(params, name, ret_flag) == ERR_OK;
+}
+
 enum err own_withdraw(struct node *node, struct client *client, uint32_t id,
                       const msgpack_object *params)
 {
     const msgpack_object *slugs = ctl_get(params, "slugs");
+    struct withdrawal how;
     if (slugs == NULL || slugs->type != MSGPACK_OBJECT_ARRAY) {
         client_error(client, id, ERR_USAGE, "slugs", "slugs must be an array of text");
         return ERR_OK;
@@ -687,27 +724,22 @@ enum err own_withdraw(struct node *node, struct client *client, uint32_t id,
         client_error(client, id, ERR_FROZEN, NULL, NULL);
         return ERR_OK;
     }
-    bool dry_run = false;
-    enum err err =
-        ctl_get(params, "dry_run") == NULL ? ERR_OK : ctl_get_bool(params, "dry_run", &dry_run);
-    if (err != ERR_OK) {
-        client_error(client, id, ERR_USAGE, "dry_run", NULL);
+    if (!flag_read(params, "dry_run", &how.dry_run) || !flag_read(params, "erase", &how.erase)) {
+        client_error(client, id, ERR_USAGE, NULL, "dry_run and erase are booleans");
         return ERR_OK;
     }
     struct answer *answer = NULL;
     struct txn *txn = NULL;
-    err = node_txn(node, &txn);
+    enum err err = node_txn(node, &txn);
     if (err == ERR_OK) {
         err = answer_add(node, client->number, id, true, &answer);
     }
+    if (err == ERR_OK) {
+        answer->erase = how.erase && !how.dry_run;
+    }
     for (uint32_t i = 0; err == ERR_OK && i < slugs->via.array.size; i++) {
-        const msgpack_object *slug = &slugs->via.array.ptr[i];
-        struct bytes text = {0};
-        if (slug->type == MSGPACK_OBJECT_STR) {
-            text = bytes_of(slug->via.str.ptr, slug->via.str.size);
-        }
         struct verdict verdict;
-        err = record_withdraw(node, &node->own.draft, txn, text, dry_run, &verdict);
+        err = slug_withdraw(node, txn, &slugs->via.array.ptr[i], &how, &verdict);
         if (err == ERR_OK) {
             struct tally tally = tally_of(answer);
             tally_add(&tally, &verdict);
@@ -778,7 +810,10 @@ static enum err own_apply(struct node *node, struct txn *txn, struct plan *plan,
         .from = own->name.lab,
         .now_s = (uint64_t) node->wall_s,
     };
-    err = catalogue_apply(txn, &apply, ret_arrival);
+    err = former_keep(node, txn, &own->draft);
+    if (err == ERR_OK) {
+        err = catalogue_apply(txn, &apply, ret_arrival);
+    }
     if (err == ERR_OK) {
         *ret_head = head;
     }
@@ -882,7 +917,7 @@ enum err own_job_done(struct node *node, const struct job *job)
     return own_hold(node, &job->head, job->arrival);
 }
 
-static void answer_put(struct node *node, struct answer *answer)
+void answer_put(struct node *node, struct answer *answer)
 {
     struct client *client = client_find(node, answer->client);
     struct buf *out = client == NULL ? NULL : client_out(client);
@@ -914,14 +949,15 @@ void own_answer(struct node *node, enum err err)
         struct answer *answer = &own->answers[i];
         struct client *client = client_find(node, answer->client);
         enum err why = err != ERR_OK ? err : answer->err;
+        if (why == ERR_OK && answer->erase && compact_takes(node, answer)) {
+            continue;
+        }
         if (why == ERR_OK) {
             answer_put(node, answer);
         } else if (client != NULL) {
             client_error(client, answer->id, why, NULL, NULL);
         }
-        buf_done(&answer->statuses);
-        buf_done(&answer->errors);
-        buf_done(&answer->revs);
+        answer_done(answer);
     }
     own->answer_count = 0;
     if (err != ERR_OK) {

@@ -814,6 +814,35 @@ static enum err query_fork_show(const struct asking *asking)
     return err;
 }
 
+static enum err query_history(const struct asking *asking)
+{
+    struct bytes slug = {0};
+    uint64_t after = 0;
+    if (ctl_get_str(&asking->msg->params, "slug", &slug) != ERR_OK || !slug_valid(slug)) {
+        refuse(asking, ERR_USAGE, "slug", "slug is that of an entry of this lab");
+        return ERR_OK;
+    }
+    if (ctl_get(&asking->msg->params, "after") != NULL &&
+        ctl_get_uint(&asking->msg->params, "after", &after) != ERR_OK) {
+        refuse(asking, ERR_USAGE, "after", "after is a revision");
+        return ERR_OK;
+    }
+    defer(buf_done) struct buf page = {0};
+    enum err err = former_report(asking->node, asking->txn, slug, after, &page);
+    if (err == ERR_NOT_FOUND || err == ERR_CORRUPT) {
+        refuse(asking, err, "slug", NULL);
+        return ERR_OK;
+    }
+    struct buf *out = NULL;
+    if (err == ERR_OK) {
+        err = answer_begin(asking, &out);
+    }
+    if (err == ERR_OK) {
+        buf_put(out, buf_bytes(&page));
+    }
+    return err;
+}
+
 enum err query_answer(struct node *node, struct client *client, struct txn *txn,
                       const struct ctl_msg *msg, enum ctl_method method)
 {
@@ -839,6 +868,8 @@ enum err query_answer(struct node *node, struct client *client, struct txn *txn,
         return query_forks(&asking);
     case CTL_fork_show:
         return query_fork_show(&asking);
+    case CTL_history:
+        return query_history(&asking);
     default:
         refuse(&asking, ERR_UNSUPPORTED, NULL, NULL);
         return ERR_OK;

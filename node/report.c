@@ -114,12 +114,15 @@ static void report_warnings(struct node *node, struct buf *out)
 {
     bool full = store_room(node->config.store) != ERR_OK;
     pack_cstr(out, "warnings");
-    pack_array(out, (size_t) full + (node->own.frozen != 0));
+    pack_array(out, (size_t) full + (node->own.frozen != 0) + node->compaction.failed);
     if (full) {
         pack_cstr(out, "disk-full");
     }
     if (node->own.frozen != 0) {
         pack_cstr(out, "own-head-unknown");
+    }
+    if (node->compaction.failed) {
+        pack_cstr(out, "erase-waits");
     }
 }
 
@@ -176,21 +179,46 @@ static void report_head(const struct node *node, struct buf *out)
     put_uint(out, "n", own->head.n);
 }
 
+/* What runs beside the loop while only reads are answered. */
+static void report_job(const struct node *node, struct buf *out)
+{
+    static const char *const names[] = {
+        [JOB_OWN] = "publish",
+        [JOB_FETCH] = "fetch",
+        [JOB_COMPACT] = "compact",
+        [JOB_BACKUP] = "backup",
+    };
+    pack_cstr(out, "job");
+    if (node->job.kind == JOB_NONE) {
+        pack_nil(out);
+    } else {
+        pack_cstr(out, names[node->job.kind]);
+    }
+}
+
 enum err report_status(struct node *node, struct txn *txn, struct buf *out)
 {
     struct totals totals;
+    struct hash digest;
+    uint64_t heads = 0;
+    uint64_t entries = 0;
     enum err err = report_totals(node, txn, &totals);
+    if (err == ERR_OK) {
+        err = copy_digest(txn, &digest, &heads, &entries);
+    }
     if (err != ERR_OK) {
         return err;
     }
     char did[DID_SIZE_MAX];
     did_encode(&node->config.lab, did);
-    pack_map(out, 22);
+    pack_map(out, 24);
     put_uint(out, "arrival", totals.arrival);
     put_uint(out, "bytes", totals.bytes);
     put_uint(out, "catalogues", totals.catalogues);
     pack_cstr(out, "did");
     pack_cstr(out, did);
+    pack_cstr(out, "digest");
+    pack_bin(out, BYTES_OF_ARRAY(digest.bytes));
     pack_cstr(out, "disk");
     pack_map(out, 3);
     put_uint(out, "free", totals.space.disk_free);
@@ -203,6 +231,7 @@ enum err report_status(struct node *node, struct txn *txn, struct buf *out)
     report_head(node, out);
     pack_cstr(out, "index");
     pack_bin(out, bytes_of(store_index(node->config.store), INSTANCE_SIZE));
+    report_job(node, out);
     pack_cstr(out, "lab");
     pack_bin(out, BYTES_OF_ARRAY(node->config.lab.bytes));
     put_uint(out, "labs", totals.labs);

@@ -19,6 +19,7 @@
 #include "proto/msg.h"
 #include "proto/session.h"
 #include "store/catalogue.h"
+#include "store/copy.h"
 #include "store/history.h"
 #include "store/staging.h"
 
@@ -31,6 +32,7 @@
 #define BATCH_IDLE_MS 60000
 #define OFFERS_MAX 4096
 #define SYNC_WAITS_MAX 64
+#define COMPACT_WAITS_MAX CTL_CLIENTS_MAX
 
 struct node;
 
@@ -171,6 +173,7 @@ struct draft {
     size_t index_cap;
     uint64_t created; /* records that were not there before, less withdrawals: for the quota */
     uint64_t bytes;
+    struct buf erased; /* slug hashes of which nothing is to be kept */
 };
 
 /* A batch of one client, gathered over several requests. */
@@ -214,6 +217,7 @@ struct answer {
     struct buf statuses, errors, revs;
     size_t rev_count;
     size_t error_count;
+    bool erase; /* a withdrawal that is answered when its bytes are gone */
 };
 
 /* Why nothing of the own catalogue is signed: any number of these. */
@@ -245,6 +249,20 @@ struct sync_wait {
     uint64_t wait, deadline_ms;
 };
 
+/* A copy of the store that is due or wanted; compact.c. */
+struct compaction {
+    uint64_t due_ms; /* 0: nothing waits to be erased */
+    bool failed;     /* the last one */
+    struct asker {
+        uint32_t client, id;
+    } waits[COMPACT_WAITS_MAX]; /* of `compact` */
+    size_t wait_count;
+    struct answer *erased; /* withdrawals that are answered when it is done */
+    size_t erased_count, erased_cap;
+    struct asker backup;
+    char *backup_path; /* NULL: none is wanted */
+};
+
 #define CONFLICTS_MAX 1000
 /* `essaim repair` under way: the other branches of the own catalogue are pulled and merged. */
 struct repair {
@@ -263,7 +281,7 @@ struct read_wait {
     struct buf bytes;
 };
 
-enum job_kind { JOB_NONE, JOB_OWN, JOB_FETCH };
+enum job_kind { JOB_NONE, JOB_OWN, JOB_FETCH, JOB_COMPACT, JOB_BACKUP };
 struct job {
     enum job_kind kind;
     bool ran;
@@ -273,6 +291,7 @@ struct job {
     enum err err;      /* ERR_ROOT: the delta does not fit … */
     struct plan *plan; /* … and this is what it would have made; owned */
     uint64_t arrival;
+    struct copy copy; /* COMPACT, BACKUP */
 };
 
 struct changed {
@@ -305,6 +324,7 @@ struct node {
     struct changed *changed;
     size_t changed_count, changed_cap;
     struct job job;
+    struct compaction compaction;
     bool chores_left;
     bool stopping;
     bool trim; /* a job left memory behind: give it back after the turn */
@@ -478,6 +498,8 @@ MUST_USE enum err own_withdraw(struct node *node, struct client *client, uint32_
                                const msgpack_object *params);
 /* Before the commit: signs and applies this turn's changes, or leaves them to the job. */
 MUST_USE enum err own_settle(struct node *node);
+void answer_put(struct node *node, struct answer *answer);
+void answer_done(struct answer *answer);
 /* After it: answers. `err` tells why nothing was written. */
 void own_answer(struct node *node, enum err err);
 MUST_USE enum err own_job(struct node *node);
@@ -506,6 +528,33 @@ MUST_USE enum err answer_add(struct node *node, uint32_t client, uint32_t id, bo
 void syncs_check(struct node *node);
 MUST_USE enum err watch_flush(struct node *node, struct client *client, struct txn *txn);
 MUST_USE enum err watch_changed(struct node *node);
+
+/* compact.c: copies of the store */
+void compact_load(struct node *node);
+MUST_USE enum err compact_ask(struct node *node, struct client *client, uint32_t id);
+MUST_USE enum err backup_ask(struct node *node, struct client *client, uint32_t id,
+                             const msgpack_object *params);
+/* A withdrawal that is to be answered when its bytes are gone: takes what the answer owns. False:
+ * they are, answer it now. */
+bool compact_takes(struct node *node, struct answer *answer);
+/* After the turn's commit: leaves a copy that is due to the job. */
+void compact_begin(struct node *node);
+void compact_job(struct node *node);
+MUST_USE enum err compact_job_done(struct node *node, const struct job *job);
+uint64_t compact_wake_ms(const struct node *node);
+void compact_done(struct node *node);
+
+/* former.c: revisions that own entries had */
+MUST_USE enum err former_load(struct node *node);
+/* Before the draft is applied: keeps what it replaces, where the lab wants that. */
+MUST_USE enum err former_keep(const struct node *node, struct txn *txn, const struct draft *draft);
+/* Nothing of that slug is to be kept. ERR_NOT_FOUND when nothing was. */
+MUST_USE enum err former_erase(struct node *node, struct txn *txn,
+                               const struct slug_hash *slug_hash);
+/* The answer to `history`: a page of the revisions of a slug, from behind `after`. ERR_NOT_FOUND
+ * when there never was such an entry, as far as this store knows. */
+MUST_USE enum err former_report(const struct node *node, struct txn *txn, struct bytes slug,
+                                uint64_t after, struct buf *out);
 
 /* query.c: answers from a read transaction. */
 MUST_USE enum err query_answer(struct node *node, struct client *client, struct txn *txn,

@@ -33,7 +33,10 @@ enum role { ROLE_NONE, ROLE_READER, ROLE_AGENT, ROLE_COORDINATOR, ROLE_ADMIN };
     X(prove,        READER, false) \
     X(forks,        READER, false) \
     X(fork_show,    READER, false) \
-    X(repair,       ADMIN,  true)
+    X(repair,       ADMIN,  true) \
+    X(history,      AGENT,  false) \
+    X(compact,      ADMIN,  true) \
+    X(backup,       ADMIN,  true)
 /* clang-format on */
 #define CTL_ENUM_ROW(name, role, writes) CTL_##name,
 enum ctl_method { CTL_TABLE(CTL_ENUM_ROW) CTL_COUNT };

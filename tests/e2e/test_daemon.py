@@ -22,6 +22,7 @@ ROLE_OF = {
     "hello": "reader", "status": "reader", "labs": "reader", "list": "reader", "show": "reader",
     "publish": "agent", "withdraw": "agent", "peers_list": "reader", "peers_add": "admin",
     "peers_remove": "admin", "sync": "reader", "watch": "reader", "verify": "reader",
+    "history": "agent", "compact": "admin", "backup": "admin",
 }
 ROLES = ["none", "reader", "agent", "coordinator", "admin"]
 

@@ -135,6 +135,9 @@ bool sim_verify(struct sim *sim, unsigned lab);
 /* Wire bytes both ways that the last connection between two labs has carried. */
 uint64_t sim_wire(struct sim *sim, unsigned a, unsigned b);
 bool sim_linked(struct sim *sim, unsigned a, unsigned b);
+/* How often a text stands in the files of a lab's directory, on or off. */
+unsigned sim_bytes(const struct sim *sim, unsigned lab, const char *text);
+const char *sim_dir(const struct sim *sim, unsigned lab);
 /* Hash of every event and effect so far. */
 uint64_t sim_trace(const struct sim *sim);
 

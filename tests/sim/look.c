@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 /* tests/sim/look.c: what labs hold, by their committed state. */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/must.h"
 #include "proto/entry.h"
@@ -158,4 +160,48 @@ const char *sim_failure(const struct sim *sim)
 void sim_telling(struct sim *sim)
 {
     sim->telling = true;
+}
+
+const char *sim_dir(const struct sim *sim, unsigned lab)
+{
+    return sim->labs[lab]->dir;
+}
+
+static unsigned occurrences(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        return 0;
+    }
+    must(fseek(file, 0, SEEK_END) == 0);
+    long size = ftell(file);
+    rewind(file);
+    char *bytes = malloc((size_t) size + 1);
+    must(bytes != NULL);
+    must(fread(bytes, 1, (size_t) size, file) == (size_t) size);
+    (void) fclose(file);
+    unsigned count = 0;
+    const char *end = bytes + size;
+    for (const char *at = bytes; at != NULL; count += at != NULL) {
+        at = memmem(at, (size_t) (end - at), text, strlen(text));
+        at = at == NULL ? NULL : at + 1;
+    }
+    free(bytes);
+    return count;
+}
+
+unsigned sim_bytes(const struct sim *sim, unsigned lab, const char *text)
+{
+    char path[512];
+    unsigned count = 0;
+    DIR *listing = opendir(sim->labs[lab]->dir);
+    must(listing != NULL);
+    const struct dirent *entry = NULL;
+    while ((entry = readdir(listing)) != NULL) {
+        must(snprintf(path, sizeof path, "%s/%s", sim->labs[lab]->dir, entry->d_name) <
+             (int) sizeof path);
+        count += entry->d_type == DT_REG ? occurrences(path, text) : 0;
+    }
+    (void) closedir(listing);
+    return count;
 }

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/*
+ * node/former.c: the revisions that own entries had, for the lab's own agents: kept only where
+ * `[history] keep` says so, never sent to anybody, gone with `withdraw --erase`.
+ */
+#include <string.h>
+
+#include "base/defer.h"
+#include "node/state.h"
+#include "proto/entry.h"
+#include "proto/pack.h"
+#include "store/kept.h"
+
+enum err former_load(struct node *node)
+{
+    struct txn *txn = NULL;
+    if (node->config.keep_history) {
+        return ERR_OK;
+    }
+    enum err err = node_txn(node, &txn);
+    if (err == ERR_OK) {
+        err = kept_clear(txn);
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err change_keep(struct txn *txn, uint32_t id, const struct change *change)
+{
+    struct slug_row row;
+    struct bytes entry;
+    defer(buf_done) struct buf copy = {0}; /* the view dies with the write */
+    enum err err = catalogue_slug(txn, id, &change->slug_hash, &row);
+    if (err == ERR_OK) {
+        err = catalogue_entry(txn, id, &change->slug_hash, &entry);
+    }
+    if (err == ERR_NOT_FOUND || err == ERR_CORRUPT) {
+        return ERR_OK; /* there is nothing whole to keep */
+    }
+    if (err == ERR_OK) {
+        buf_put(&copy, entry);
+        err = copy.err;
+    }
+    return err == ERR_OK ? kept_put(txn, id, &change->slug_hash, row.rev, buf_bytes(&copy)) : err;
+}
+
+enum err former_keep(const struct node *node, struct txn *txn, const struct draft *draft)
+{
+    enum err err = ERR_OK;
+    if (!node->config.keep_history) {
+        return ERR_OK;
+    }
+    for (size_t i = 0; err == ERR_OK && i < draft->changes.count; i++) {
+        err = change_keep(txn, node->own.catalogue, &draft->changes.items[i]);
+    }
+    for (size_t at = 0; err == ERR_OK && at < draft->erased.size; at += SLUG_HASH_SIZE) {
+        struct slug_hash slug_hash;
+        memcpy(slug_hash.bytes, draft->erased.data + at, SLUG_HASH_SIZE);
+        err = kept_drop(txn, node->own.catalogue, &slug_hash);
+        err = err == ERR_NOT_FOUND ? ERR_OK : err;
+    }
+    return err;
+}
+
+enum err former_erase(struct node *node, struct txn *txn, const struct slug_hash *slug_hash)
+{
+    struct buf *erased = &node->own.draft.erased;
+    if (node->config.keep_history) {
+        buf_put(erased, BYTES_OF_ARRAY(slug_hash->bytes));
+        if (erased->err != ERR_OK) {
+            return erased->err;
+        }
+    }
+    return kept_drop(txn, node->own.catalogue, slug_hash);
+}
+
+/* ---- history ---- */
+
+static void revision_put(struct buf *rows, bool current, struct bytes entry, uint64_t rev)
+{
+    pack_map(rows, 3);
+    pack_cstr(rows, "current");
+    pack_bool(rows, current);
+    pack_cstr(rows, "entry");
+    pack_bin(rows, entry);
+    pack_cstr(rows, "rev");
+    pack_uint(rows, rev);
+}
+
+struct page {
+    struct buf rows;
+    uint64_t count, last; /* the last revision looked at */
+    bool more;
+};
+
+static void page_done(struct page *page)
+{
+    buf_done(&page->rows);
+}
+
+/* Damaged ones are passed over: `current` stands by itself, and nobody can mend the others. */
+static enum err page_fill(struct txn *txn, uint32_t id, const struct slug_hash *slug_hash,
+                          struct page *page)
+{
+    enum err err = ERR_OK;
+    while (err == ERR_OK && !page->more) {
+        struct bytes entry;
+        uint64_t rev = page->last;
+        err = kept_next(txn, id, slug_hash, &rev, &entry);
+        if (err == ERR_CORRUPT && rev > page->last) {
+            page->last = rev;
+            err = ERR_OK;
+        } else if (err == ERR_OK && page->rows.size + entry.size > CTL_PAGE_SIZE_MAX) {
+            page->more = true;
+        } else if (err == ERR_OK) {
+            revision_put(&page->rows, false, entry, rev);
+            page->count++;
+            page->last = rev;
+            err = page->rows.err;
+        }
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err page_current(struct txn *txn, uint32_t id, const struct slug_hash *slug_hash,
+                             struct page *page)
+{
+    struct bytes entry;
+    struct entry parts;
+    enum err err = catalogue_entry(txn, id, slug_hash, &entry);
+    if (err == ERR_OK) {
+        err = entry_peek(entry, &parts);
+    }
+    if (err == ERR_OK && parts.rev > page->last) {
+        revision_put(&page->rows, true, entry, parts.rev);
+        page->count++;
+        err = page->rows.err;
+    }
+    return err;
+}
+
+enum err former_report(const struct node *node, struct txn *txn, struct bytes slug, uint64_t after,
+                       struct buf *out)
+{
+    struct slug_hash slug_hash = hash_slug(slug);
+    defer(page_done) struct page page = {.last = after};
+    enum err err = page_fill(txn, node->own.catalogue, &slug_hash, &page);
+    if (err == ERR_OK && !page.more) {
+        err = page_current(txn, node->own.catalogue, &slug_hash, &page);
+        if (err == ERR_NOT_FOUND && (page.count > 0 || after > 0)) {
+            err = ERR_OK; /* withdrawn since */
+        }
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    pack_map(out, 2);
+    pack_cstr(out, "next");
+    if (page.more) {
+        pack_uint(out, page.last);
+    } else {
+        pack_nil(out);
+    }
+    pack_cstr(out, "revisions");
+    pack_array(out, page.count);
+    buf_put(out, buf_bytes(&page.rows));
+    return out->err;
+}
