@@ -88,6 +88,12 @@ static void sentence_put(struct buf *into, const json_t *lab, bool good)
                json_integer_value(json_object_get(lab, "n")), (int) when.size,
                when.size > 0 ? (const char *) when.data : "",
                json_integer_value(json_object_get(lab, "count")));
+    const char *note = json_string_value(json_object_get(lab, "note")); /* no problem */
+    if (note != NULL) {
+        buf_put_str(into, "  ");
+        escape_put(into, bytes_of_str(words_of(note)), ESCAPE_LINE);
+        buf_put_str(into, "\n");
+    }
     buf_done(&name);
     buf_done(&when);
 }

@@ -710,7 +710,7 @@ static void verify_lab(struct buf *out, struct txn *txn, const struct scrub_page
         return;
     }
     pack_array(out, 1);
-    pack_map(out, 8);
+    pack_map(out, page->note != NULL ? 9 : 8);
     pack_cstr(out, "audience");
     pack_cstr(out, held.head.audience);
     pack_cstr(out, "count");
@@ -725,6 +725,10 @@ static void verify_lab(struct buf *out, struct txn *txn, const struct scrub_page
     pack_uint(out, held.head.n);
     pack_cstr(out, "name");
     pack_str(out, lab.record.name);
+    if (page->note != NULL) {
+        pack_cstr(out, "note");
+        pack_cstr(out, page->note);
+    }
     pack_cstr(out, "ok");
     pack_bool(out, page->catalogue_ok);
 }
