@@ -96,7 +96,7 @@ static void node_start(struct sim *sim, unsigned number)
         .record = buf_bytes(&lab->record),
         .pid = number,
         .quota_entries = sim->quota_entries,
-        .now_ms = sim->now_ms + 1000,
+        .now_ms = sim->now_ms + SIM_AHEAD_MS,
         .wall_s = SIM_WALL_S + lab->wall_off_s,
     };
     memcpy(config.signing_secret, lab->signing_secret, sizeof config.signing_secret);

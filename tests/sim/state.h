@@ -21,6 +21,7 @@
 #include "tests/sim/cluster.h"
 
 #define SIM_WALL_S 1767225600 /* 2026-01-01 */
+#define SIM_AHEAD_MS 1000     /* a node's clock, which starts at some time */
 #define SIM_LAST_COUNT 200
 #define SIM_LAST_SIZE 160
 #define SIM_OLD_HEADS 64

@@ -87,7 +87,7 @@ void sim_step(struct sim *sim, unsigned number, struct event *event)
     if (!lab->live || lab->dying) {
         return;
     }
-    event->now_ms = sim->now_ms + 1000;
+    event->now_ms = sim->now_ms + SIM_AHEAD_MS;
     event->wall_s = SIM_WALL_S + (int64_t) (sim->now_ms / 1000) + lab->wall_off_s;
     sim_roll_bytes(sim, event->dice, sizeof event->dice);
     sim_trace_number(sim, event->kind);
@@ -133,6 +133,7 @@ void sim_settle(struct sim *sim, unsigned number)
     }
     turn_end(sim);
     uint64_t wake_ms = node_wake_ms(lab->node);
+    wake_ms = wake_ms > SIM_AHEAD_MS ? wake_ms - SIM_AHEAD_MS : 0;
     if (wake_ms < lab->wake_ms || lab->wake_ms <= sim->now_ms) {
         lab->wake_ms = wake_ms > sim->now_ms ? wake_ms : sim->now_ms + 1;
         (void) sim_push(sim, lab->wake_ms, number, SIM_WAKE);
