@@ -464,7 +464,7 @@ static bool batches_open(const struct node *node)
 }
 
 /* Bodies on disk before their head: remembered, so that a crash leaves nothing behind. */
-static enum err batch_stage(struct node *node, const struct batch *batch)
+static enum err draft_stage(struct node *node, const struct draft *draft)
 {
     struct txn *txn = NULL;
     enum err err = node_txn(node, &txn);
@@ -475,8 +475,8 @@ static enum err batch_stage(struct node *node, const struct batch *batch)
     if (err != ERR_NOT_FOUND) {
         return err;
     }
-    for (size_t i = 0; i < batch->draft.changes.count; i++) {
-        const struct change *change = &batch->draft.changes.items[i];
+    for (size_t i = 0; i < draft->changes.count; i++) {
+        const struct change *change = &draft->changes.items[i];
         if (change->size > 0) {
             return staging_put(txn, node->own.catalogue,
                                &(struct staging){.first_seq = change->seq, .m = node->own.head.n});
@@ -615,7 +615,7 @@ static enum err batch_publish(struct node *node, struct client *client, uint32_t
                           .places = &batch->places};
     enum err err = records_put(node, &batch->draft, &tally, entries, dry_run);
     if (err == ERR_OK && batch->draft.changes.count > 0) {
-        err = batch_stage(node, batch);
+        err = draft_stage(node, &batch->draft);
     }
     if (err != ERR_OK) {
         return err;
@@ -874,7 +874,7 @@ enum err own_settle(struct node *node)
     bool keep_staging = own->keep_staging || batches_open(node);
     if (own->draft.changes.count > JOB_CHANGES_MIN) {
         node->job = (struct job){.kind = JOB_OWN, .keep_staging = keep_staging};
-        return ERR_OK;
+        return draft_stage(node, &own->draft); /* the bodies are on disk before the job is done */
     }
     struct txn *txn = NULL;
     struct head head;

@@ -175,15 +175,16 @@ class Kill(lab.Case):
         a = self.lab()
         whole = halves = 0
         for run in range(200 if tap.LONG else 12):
-            body = pack(resource("x", filler="x" * 500)[2])
+            body = pack(resource("x", filler="x" * (run % 2 * 500))[2])
+            size = 500 if run % 2 else 3000  # in parts, or in one request
             entries = [[f"lot-{run}-{k}", "resource", body] for k in range(3000)]
 
-            def batch(entries=entries):
+            def batch(entries=entries, size=size):
                 try:
                     with a.connect(10) as client:
-                        for part in range(0, 3000, 500):
-                            client.call("publish", entries=entries[part:part + 500],
-                                        more=part < 2500)
+                        for part in range(0, 3000, size):
+                            client.call("publish", entries=entries[part:part + size],
+                                        more=part + size < 3000)
                         done.append(True)
                 except (OSError, lab.Failure):
                     pass
