@@ -18,6 +18,8 @@
 
 #define CHORE_COUNT 500
 #define CHORE_PERIOD_MS (3600u * 1000u)
+#define CHORE_AGAIN_MS (60u * 1000u)
+#define CHORE_SOON_MS 100
 
 void effects_done(struct effects *effects)
 {
@@ -229,6 +231,40 @@ void node_free(struct node *node)
     free(node);
 }
 
+static void chores_soon(struct node *node)
+{
+    uint64_t soon_ms = node->now_ms + CHORE_SOON_MS;
+    node->chores_left = true;
+    node->chores_at_ms = soon_ms < node->chores_at_ms ? soon_ms : node->chores_at_ms;
+}
+
+/* Chores in a transaction of their own: what they find wrong, a full disk first of all, undoes no
+ * turn. They are tried again later. */
+static enum err chores_alone(struct node *node)
+{
+    struct txn *txn = NULL;
+    bool left = false;
+    enum err err = txn_begin_write(node->config.store, &txn);
+    if (err != ERR_OK) {
+        return err;
+    }
+    err = catalogue_chores(txn, (uint64_t) node->wall_s, CHORE_COUNT, &left);
+    if (err == ERR_OK && txn_dirty(txn)) {
+        err = txn_commit(txn);
+    } else {
+        txn_end(txn);
+    }
+    node->chores_left = false;
+    if (err == ERR_OK && left) {
+        chores_soon(node);
+    }
+    if (err == ERR_FULL || err == ERR_CORRUPT) {
+        node->chores_at_ms = node->now_ms + CHORE_AGAIN_MS;
+        err = ERR_OK;
+    }
+    return err;
+}
+
 static enum err step_tick(struct node *node)
 {
     links_tick(node);
@@ -240,11 +276,12 @@ static enum err step_tick(struct node *node)
         return err;
     }
     peers_dial(node);
-    if (node->now_ms >= node->chores_at_ms) {
-        node->chores_left = true;
-        node->chores_at_ms = node->now_ms + CHORE_PERIOD_MS;
+    if (node->now_ms < node->chores_at_ms) {
+        return ERR_OK;
     }
-    return ERR_OK;
+    node->chores_left = true;
+    node->chores_at_ms = node->now_ms + CHORE_PERIOD_MS;
+    return node->txn == NULL ? chores_alone(node) : ERR_OK;
 }
 
 static enum err step_link(struct node *node, const struct event *event)
@@ -402,12 +439,20 @@ static enum err node_flush(struct node *node)
     return node->effects->err;
 }
 
+/* Chores ride on what the turn writes; what it threw away itself is theirs, too. */
 static enum err chores(struct node *node)
 {
-    if (!node->chores_left || node->txn == NULL) {
-        return ERR_OK;
+    bool trash = false;
+    enum err err = node->txn == NULL ? ERR_OK : catalogue_trash(node->txn, &trash);
+    node->chores_left = node->chores_left || trash;
+    if (err != ERR_OK || node->txn == NULL || !node->chores_left) {
+        return err;
     }
-    return catalogue_chores(node->txn, (uint64_t) node->wall_s, CHORE_COUNT, &node->chores_left);
+    err = catalogue_chores(node->txn, (uint64_t) node->wall_s, CHORE_COUNT, &node->chores_left);
+    if (node->chores_left) {
+        chores_soon(node);
+    }
+    return err;
 }
 
 /* The commit failed for want of room: nothing of this turn happened. */
@@ -415,6 +460,7 @@ static enum err turn_undone(struct node *node)
 {
     node_log(node, 3, "disk-full: the turn was undone");
     node->undo = false;
+    chores_soon(node); /* what they did was undone, too */
     node->job = (struct job){0};
     txn_end(node->txn);
     node->txn = NULL;
@@ -527,6 +573,7 @@ enum err node_job_done(struct node *node, struct effects *effects)
         err = fetch_job_done(node, job.fetch, job.plan, job.err);
     }
     node->trim = true;
+    chores_soon(node); /* the job may have thrown much away */
     return err;
 }
 
@@ -575,9 +622,7 @@ uint64_t node_wake_ms(const struct node *node)
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         wake = others[i] < wake ? others[i] : wake;
     }
-    if (node->chores_left && node->now_ms + 100 < wake) {
-        wake = node->now_ms + 100;
-    }
+    wake = node->chores_at_ms < wake ? node->chores_at_ms : wake;
     return wake;
 }
 

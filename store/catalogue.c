@@ -464,6 +464,16 @@ enum err retired_put(struct txn *txn, uint32_t id, const struct slug_hash *slug_
 
 /* ---- chores ---- */
 
+enum err catalogue_trash(struct txn *txn, bool *ret_waits)
+{
+    uint64_t count = 0;
+    enum err err = txn_rows(txn, TABLE_TRASH, &count);
+    if (err == ERR_OK) {
+        *ret_waits = count > 0;
+    }
+    return err;
+}
+
 static enum err trash_empty(struct txn *txn, size_t *left, bool *ret_empty)
 {
     defer(cursor_close) struct cursor trash = {0};

@@ -169,6 +169,8 @@ MUST_USE enum err retired_get(struct txn *txn, uint32_t id, const struct slug_ha
 MUST_USE enum err retired_put(struct txn *txn, uint32_t id, const struct slug_hash *slug_hash,
                               struct bytes kind);
 
+/* Does anything wait in the trash? */
+MUST_USE enum err catalogue_trash(struct txn *txn, bool *ret_waits);
 /* Deletes up to `count` bodies of the trash and hints older than now_s - HINT_TTL_S; *ret_left
  * tells whether more waits. */
 MUST_USE enum err catalogue_chores(struct txn *txn, uint64_t now_s, size_t count, bool *ret_left);

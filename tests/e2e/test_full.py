@@ -268,6 +268,18 @@ class Full(lab.Case):
 class Limited(lab.Case):
     """A limit on the size of files: the same to the daemon, and no mount needed."""
 
+    def test_what_is_withdrawn_gives_its_room_back_although_nothing_is_written_since(self):
+        a = self.lab()
+
+        def used():
+            return a.rpc("status")["disk"]["used"]
+        for _ in range(2):
+            a.publish([resource(f"fiche-{k}", filler="x" * 900) for k in range(5000)])
+            full = used()
+            a.withdraw(*[f"fiche-{k}" for k in range(5000)])
+            until(lambda: used() < full // 4, [])
+            self.clean(a)
+
     def test_a_file_that_may_not_grow_is_a_refusal_and_not_the_end(self):
         a = self.lab(start=False)
 
