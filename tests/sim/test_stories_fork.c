@@ -226,6 +226,59 @@ static void who_meets_the_merge_first_or_starts_later_comes_to_the_same(void **s
     sim_free(sim);
 }
 
+/* ---- roots that differ ---- */
+
+static void what_was_forgotten_is_mended_by_buckets_and_not_by_everything(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(81);
+    unsigned a = sim_lab(sim, "Ti Lab");
+    unsigned b = sim_lab(sim, "Région Sud");
+    sim_link(sim, b, a);
+    sim_publish(sim, a, "fiche", 600, 1000, 1);
+    assert_true(sim_converge(sim, MINUTE_MS));
+    sim_stop(sim, b);
+    sim_withdraw(sim, a, "fiche-3");
+    sim_withdraw(sim, a, "fiche-300");
+    sim_publish(sim, a, "plus", 5, 1000, 1);
+    sim_run(sim, 100ull * 24 * 60 * MINUTE_MS); /* by now nobody knows what was withdrawn */
+    sim_start(sim, b);
+    assert_true(sim_converge(sim, 5 * MINUTE_MS));
+    assert_false(sim_has(sim, b, a, "fiche-3"));
+    assert_false(sim_has(sim, b, a, "fiche-300"));
+    assert_true(sim_has(sim, b, a, "plus-4"));
+    assert_true(sim_verify(sim, b));
+    uint64_t wire = sim_wire(sim, a, b);
+    if (wire > 60000) { /* two sets of digests, two buckets, five entries; not 600 kB */
+        fail_msg("%llu bytes", (unsigned long long) wire);
+    }
+    sim_free(sim);
+}
+
+static void a_large_delta_is_mended_too(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(82);
+    unsigned a = sim_lab(sim, "Ti Lab");
+    unsigned b = sim_lab(sim, "Région Sud");
+    sim_link(sim, b, a);
+    sim_publish(sim, a, "fiche", 3000, 300, 1);
+    assert_true(sim_converge(sim, MINUTE_MS));
+    sim_stop(sim, b);
+    sim_withdraw(sim, a, "fiche-7");
+    sim_publish(sim, a, "plus", 2500, 300, 1); /* applied by the job */
+    sim_publish(sim, a, "fiche", 100, 300, 2);
+    sim_run(sim, 100ull * 24 * 60 * MINUTE_MS);
+    sim_start(sim, b);
+    assert_true(sim_converge(sim, 5 * MINUTE_MS));
+    assert_true(sim_verify(sim, b));
+    uint64_t wire = sim_wire(sim, a, b);
+    if (wire > 1200000) { /* 2,600 entries of 400 bytes, and not 5,500 */
+        fail_msg("%llu bytes", (unsigned long long) wire);
+    }
+    sim_free(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +286,8 @@ int main(void)
         cmocka_unit_test(a_lab_put_back_that_publishes_forks_and_everybody_knows),
         cmocka_unit_test(repair_joins_both_branches_and_nothing_is_lost),
         cmocka_unit_test(of_one_slug_on_both_branches_the_higher_stands_and_the_other_is_told),
+        cmocka_unit_test(what_was_forgotten_is_mended_by_buckets_and_not_by_everything),
+        cmocka_unit_test(a_large_delta_is_mended_too),
         cmocka_unit_test(who_meets_the_merge_first_or_starts_later_comes_to_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
