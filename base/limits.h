@@ -36,7 +36,7 @@
 #define DEAD_MS 85000 /* looked at every PING_MS / 6: noticed within 90 s */
 #define DIAL_MS_MIN 3000
 #define DIAL_MS_MAX (300u * 1000u)
-#define DIAL_ALONE_MS_MAX 15000 /* while there is no link at all */
+#define DIAL_ALONE_MS_MAX 15000         /* while there is no link at all */
 #define PEER_OUT_SIZE_MAX (1024 * 1024) /* queued for one peer */
 #define PEER_OUT_SIZE_LOW (256 * 1024)  /* produce more below this */
 #define PEER_IN_SIZE_MAX (1024 * 1024)  /* received and not yet stepped */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 /*
- * node/apply.c: a delta that came whole: checked against its head, and applied: all of it or nothing.
+ * node/apply.c: a delta that came whole: checked against its head, and applied: all of it or
+ * nothing.
  */
 #include <stdlib.h>
 

@@ -270,12 +270,18 @@ static enum err chain_ours(struct merge *merge, struct opening *ret_chain)
     if (sides_behind(&fetch->opening, merge->k)) {
         return ERR_UNSUPPORTED;
     }
+    defer(opening_done) struct opening whole = {0};
+    opening_begin(&whole, 1);
+    enum err err = history_opening(merge->txn, fetch->catalogue, ours->n, SIZE_MAX, &whole);
+    if (err != ERR_OK || whole.side_count == OPENING_SIDES_MAX) {
+        return err == ERR_NOT_FOUND ? ERR_CORRUPT : err != ERR_OK ? err : ERR_UNSUPPORTED;
+    }
     defer(buf_done) struct buf side = {0};
     for (uint64_t n = merge->k; n <= fetch->head.n; n++) {
         buf_put(&side, bytes_of(their_hash(fetch, n), HASH_SIZE));
     }
     opening_begin(ret_chain, ours->n);
-    enum err err = side.err;
+    err = side.err;
     if (err == ERR_OK) {
         err = opening_add(ret_chain, BYTES_OF_ARRAY(ours->hash.bytes));
     }
