@@ -21,7 +21,9 @@
 #include <unistd.h>
 
 #include "conf/conf.h"
+#include "conf/guard.h"
 #include "conf/keys.h"
+#include "conf/renew.h"
 #include "daemon/control.h"
 #include "daemon/lock.h"
 #include "daemon/log.h"
@@ -32,6 +34,7 @@
 #include "daemon/turn.h"
 #include "node/node.h"
 #include "proto/did.h"
+#include "store/ledger.h"
 #include "store/store.h"
 
 #define FDS_OWN 24       /* what runs besides links and clients, with some air */
@@ -44,8 +47,10 @@ struct daemon {
     struct roles roles;
     struct store *store;
     struct node *node;
-    int lock_fd;
+    int lock_fd, guard_fd;
     bool loop_open, stopping;
+    struct keys fresh; /* claimed for a rotation, until the node has its copies */
+    struct node_keys fresh_keys;
     uv_loop_t loop;
     uv_signal_t sigterm, sigint, sighup;
     uv_timer_t watchdog, stop_timer;
@@ -84,6 +89,56 @@ static struct bytes line_of(const struct buf *text)
     return line;
 }
 
+static void on_failed(void *user, enum err err);
+
+/* Before anything of this turn is said. A guard that lies behind would let a store that went back
+ * pass unseen: better to end. */
+static void guard_keep(struct daemon *daemon, const struct effect *effect)
+{
+    struct guard guard = {.n = effect->n};
+    _Static_assert(sizeof guard.hash == sizeof effect->hash.bytes, "one hash");
+    memcpy(guard.hash, effect->hash.bytes, sizeof guard.hash);
+    enum err err = guard_write(daemon->guard_fd, &guard);
+    if (err != ERR_OK) {
+        log_write(LOG_LEVEL_ERROR, "guard", "%s/" GUARD_FILE " cannot be written",
+                  daemon->options->dir);
+        on_failed(daemon, err);
+    }
+}
+
+static void keys_claim(struct daemon *daemon)
+{
+    struct say say = {0};
+    struct event event = {.kind = EVENT_KEYS};
+    event.err = renew_claim(daemon->options->dir, &daemon->fresh, &say);
+    if (event.err == ERR_OK) {
+        daemon->fresh_keys = (struct node_keys){.record = buf_bytes(&daemon->fresh.record),
+                                                .signing_secret = daemon->fresh.signing_secret,
+                                                .link_secret = daemon->fresh.link_secret};
+        event.keys = &daemon->fresh_keys;
+    } else {
+        log_write(LOG_LEVEL_WARNING, "keys", "no new keys: %s", say.text);
+    }
+    turn_tell(&daemon->turn, &event);
+}
+
+static void on_told(void *user)
+{
+    struct daemon *daemon = user;
+    keys_done(&daemon->fresh);
+}
+
+/* What fails is done at the next start: the store has the new record. */
+static void keys_finish(struct daemon *daemon)
+{
+    struct say say = {0};
+    if (renew_finish(daemon->options->dir, &say) != ERR_OK) {
+        log_write(LOG_LEVEL_ERROR, "keys",
+                  "%s; the new keys are in use, and put in their place at the next start",
+                  say.text);
+    }
+}
+
 static void on_perform(void *user, struct effect *effect)
 {
     struct daemon *daemon = user;
@@ -107,6 +162,18 @@ static void on_perform(void *user, struct effect *effect)
         break;
     case EFFECT_LOG:
         log_line(effect->level, line_of(bytes));
+        break;
+    case EFFECT_GUARD:
+        guard_keep(daemon, effect);
+        break;
+    case EFFECT_KEYS_CLAIM:
+        keys_claim(daemon);
+        break;
+    case EFFECT_KEYS_FINISH:
+        keys_finish(daemon);
+        break;
+    case EFFECT_KEYS_DROP:
+        renew_drop(daemon->options->dir);
         break;
     }
     buf_free(bytes);
@@ -143,6 +210,7 @@ static const struct turn_ops turn_ops = {
     .perform = on_perform,
     .performed = on_performed,
     .admits = on_admits,
+    .told = on_told,
     .failed = on_failed,
 };
 
@@ -266,11 +334,17 @@ static const char *store_advice(enum err err)
     }
 }
 
+static enum err lock_begin(struct daemon *daemon)
+{
+    return daemon->lock_fd >= 0 ? ERR_OK
+                                : lock_take(daemon->options->dir, &daemon->lock_fd, &daemon->say);
+}
+
 static enum err store_begin(struct daemon *daemon)
 {
     char path[PATH_MAX];
     enum err err = path_of(daemon, "store", path);
-    if (err != ERR_OK) {
+    if (err != ERR_OK || daemon->store != NULL) {
         return err;
     }
     struct store_options options = {0};
@@ -284,12 +358,89 @@ static enum err store_begin(struct daemon *daemon)
     return err;
 }
 
+/* Does the store hold that very record? */
+static enum err record_held(struct daemon *daemon, struct bytes bytes, bool *ret_held)
+{
+    struct lab_record record;
+    struct txn *txn = NULL;
+    struct held_lab held;
+    enum err err = lab_record_open(bytes, &record);
+    if (err == ERR_OK) {
+        err = txn_begin_read(daemon->store, &txn);
+    }
+    if (err == ERR_OK) {
+        err = lab_get(txn, &record.lab, &held);
+    }
+    *ret_held = err == ERR_OK && bytes_equal(held.signed_bytes, bytes);
+    txn_end(txn);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+/* A rotation that was cut off is finished, or never happened: the store knows. */
+static enum err left_settle(struct daemon *daemon, const struct renew_left *left)
+{
+    const char *dir = daemon->options->dir;
+    bool held = false;
+    enum err err = lock_begin(daemon);
+    if (err == ERR_OK) {
+        err = store_begin(daemon);
+    }
+    if (err == ERR_OK && left->record.size > 0 && !left->begun) {
+        err = record_held(daemon, buf_bytes(&left->record), &held);
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (left->begun || held) {
+        log_write(LOG_LEVEL_INFO, "keys", "the new keys are put in their place");
+        return renew_finish(dir, &daemon->say);
+    }
+    log_write(LOG_LEVEL_INFO, "keys", "new keys that were never in use are removed");
+    renew_drop(dir);
+    renew_unstage(dir);
+    return ERR_OK;
+}
+
+static enum err keys_begin(struct daemon *daemon, struct keys *ret_keys)
+{
+    struct renew_left left = {0};
+    enum err err = renew_left(daemon->options->dir, &left, &daemon->say);
+    if (err == ERR_OK && left.any) {
+        err = left_settle(daemon, &left);
+    }
+    buf_done(&left.record);
+    return err == ERR_OK ? keys_load(daemon->options->dir, ret_keys, &daemon->say) : err;
+}
+
+static enum err guard_begin(struct daemon *daemon, struct node_config *config)
+{
+    struct guard guard;
+    enum guard_state state = GUARD_ABSENT;
+    enum err err =
+        guard_open(daemon->options->dir, &daemon->guard_fd, &state, &guard, &daemon->say);
+    if (err != ERR_OK) {
+        return err;
+    }
+    config->has_guard = state == GUARD_GOOD;
+    config->guard_bad = state == GUARD_GARBLED;
+    config->guard_n = guard.n;
+    memcpy(config->guard_hash.bytes, guard.hash, sizeof guard.hash);
+    if (config->guard_bad) {
+        log_write(LOG_LEVEL_WARNING, "guard",
+                  "%s/" GUARD_FILE " is garbled: how far this lab had gone is taken from its store",
+                  daemon->options->dir);
+    }
+    return ERR_OK;
+}
+
 static enum err node_begin(struct daemon *daemon, const struct keys *keys)
 {
     struct node_config config = {
         .store = daemon->store,
         .lab = keys->lab,
         .record = buf_bytes(&keys->record),
+        .recovering = keys->statement.size > 0,
+        .statement = buf_bytes(&keys->statement),
         .quota_entries = daemon->conf.quota_entries,
         .quota_bytes = daemon->conf.quota_bytes,
         .keep_history = daemon->conf.history_keep,
@@ -297,14 +448,21 @@ static enum err node_begin(struct daemon *daemon, const struct keys *keys)
         .now_ms = uv_hrtime() / 1000000,
         .wall_s = (int64_t) time(NULL),
     };
-    memcpy(config.signing_secret, keys->signing_secret, SIGN_SECRET_SIZE);
+    if (keys->signing_secret != NULL) {
+        memcpy(config.signing_secret, keys->signing_secret, SIGN_SECRET_SIZE);
+    }
     memcpy(config.link_secret, keys->link_secret, KEY_SIZE);
-    enum err err = node_new(&config, &daemon->node);
+    enum err err = guard_begin(daemon, &config);
+    if (err != ERR_OK) {
+        sodium_memzero(&config, sizeof config);
+        return err;
+    }
+    err = node_new(&config, &daemon->node);
     sodium_memzero(&config, sizeof config);
     if (err == ERR_KEY) {
         say_set(&daemon->say,
-                "%s: the store knows a newer lab record than lab.record; use the "
-                "newer keys",
+                "%s: the root key signed newer keys than these, and the store knows it: the lab "
+                "went on elsewhere; use that directory, or make this one anew with: essaim recover",
                 daemon->options->dir);
     } else if (err != ERR_OK) {
         say_set(&daemon->say, "%s: %s: %s; look at the disk", daemon->options->dir, err_code(err),
@@ -398,13 +556,14 @@ static enum err daemon_begin(struct daemon *daemon)
 {
     struct keys keys = {0};
     char real[ADDRESS_TEXT_MAX] = "";
-    enum err err = keys_load(daemon->options->dir, &keys, &daemon->say);
+    enum err err = keys_begin(daemon, &keys);
     struct lab_id lab = keys.lab;
+    bool recovering = keys.statement.size > 0;
     if (err == ERR_OK) {
         err = choose(daemon);
     }
     if (err == ERR_OK) {
-        err = lock_take(daemon->options->dir, &daemon->lock_fd, &daemon->say);
+        err = lock_begin(daemon);
     }
     if (err == ERR_OK) {
         err = store_begin(daemon);
@@ -422,8 +581,9 @@ static enum err daemon_begin(struct daemon *daemon)
     if (err == ERR_OK) {
         char did[DID_SIZE_MAX];
         did_encode(&lab, did);
-        log_write(LOG_LEVEL_INFO, "ready", "%s, pid %ld, %s%s", did, (long) getpid(),
-                  real[0] == '\0' ? "dialling only" : "listening on ", real);
+        log_write(LOG_LEVEL_INFO, "ready", "%s, pid %ld, %s%s%s", did, (long) getpid(),
+                  real[0] == '\0' ? "dialling only" : "listening on ", real,
+                  recovering ? ", to be recovered by essaim recover" : "");
     }
     return err;
 }
@@ -487,6 +647,10 @@ static void daemon_free(struct daemon *daemon)
     if (daemon->lock_fd >= 0 && path_of(daemon, LISTEN_FILE, path) == ERR_OK) {
         (void) unlink(path);
     }
+    if (daemon->guard_fd >= 0) {
+        (void) close(daemon->guard_fd);
+    }
+    keys_done(&daemon->fresh);
     lock_release(daemon->lock_fd);
     if (!busy) { /* a look-up that hangs still uses the loop: the process ends anyway */
         free(daemon);
@@ -500,7 +664,7 @@ enum err daemon_run(const struct daemon_options *options)
         return ERR_NOMEM;
     }
     daemon->options = options;
-    daemon->lock_fd = -1;
+    daemon->lock_fd = daemon->guard_fd = -1;
     enum err err = sodium_init() < 0 ? ERR_INTERNAL : daemon_begin(daemon);
     if (err == ERR_OK) {
         daemon_loop(daemon);

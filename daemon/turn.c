@@ -57,6 +57,18 @@ static enum err step_tick(struct turn *turn)
     return node_step(turn->node, &tick, &turn->effects);
 }
 
+static enum err step_told(struct turn *turn)
+{
+    if (!turn->told_due) {
+        return ERR_OK;
+    }
+    turn->told_due = false;
+    event_stamp(&turn->told);
+    enum err err = node_step(turn->node, &turn->told, &turn->effects);
+    turn->ops->told(turn->user);
+    return err;
+}
+
 /* One item a source, round after round, until a share is used up. */
 static enum err step_ring(struct turn *turn, enum inbox_ring ring)
 {
@@ -226,10 +238,11 @@ static void turn_run(struct turn *turn)
         turn_end(turn);
         return;
     }
-    if (!turn->tick_due && !inbox_waits(&turn->inbox)) {
+    if (!turn->tick_due && !turn->told_due && !inbox_waits(&turn->inbox)) {
         return;
     }
     enum err err = step_tick(turn);
+    err = err != ERR_OK ? err : step_told(turn);
     err = err != ERR_OK ? err : step_ring(turn, INBOX_CLIENTS);
     err = err != ERR_OK ? err : step_ring(turn, INBOX_LINKS);
     if (err != ERR_OK) {
@@ -243,7 +256,8 @@ static void turn_run(struct turn *turn)
 static void turn_idle(struct turn *turn)
 {
     bool runs = !turn->dead && !turn->stopped && !turn->job_runs;
-    if (runs && (turn->tick_due || turn->stop_due || inbox_waits(&turn->inbox))) {
+    bool due = turn->tick_due || turn->told_due || turn->stop_due;
+    if (runs && (due || inbox_waits(&turn->inbox))) {
         (void) uv_idle_start(&turn->idle, on_idle);
     } else {
         (void) uv_idle_stop(&turn->idle);
@@ -276,6 +290,13 @@ enum err turn_init(struct turn *turn, uv_loop_t *loop, struct node *node,
         return ERR_INTERNAL;
     }
     return ERR_OK;
+}
+
+void turn_tell(struct turn *turn, const struct event *event)
+{
+    must(!turn->told_due);
+    turn->told = *event;
+    turn->told_due = true;
 }
 
 void turn_stop(struct turn *turn)

@@ -29,6 +29,8 @@ struct turn_ops {
     void (*performed)(void *user);
     /* A link wants in: its LINK_UP is about to be stepped. False: drop it unheard. */
     bool (*admits)(void *user, struct source *source, const struct event *event);
+    /* What turn_tell told was stepped. */
+    void (*told)(void *user);
     /* The node failed, nothing more may be said: end the process. */
     void (*failed)(void *user, enum err err);
 };
@@ -45,12 +47,16 @@ struct turn {
     uv_idle_t idle; /* active while work is left over: the loop must not wait */
     uv_timer_t tick;
     uv_work_t work;
-    bool tick_due, job_runs, stop_due, stopped, dead;
+    struct event told;
+    bool tick_due, told_due, job_runs, stop_due, stopped, dead;
     unsigned job; /* number of the job under way, or of the last one */
 };
 
 MUST_USE enum err turn_init(struct turn *turn, uv_loop_t *loop, struct node *node,
                             const struct turn_ops *ops, void *user);
+/* An event of the daemon's own, stepped first in the next turn: what it borrows must live until
+ * ops->told. One at a time. */
+void turn_tell(struct turn *turn, const struct event *event);
 /* node_stop, as soon as no job runs; then nothing is stepped any more. `stopped` tells. */
 void turn_stop(struct turn *turn);
 /* Closes the handles. */

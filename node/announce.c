@@ -91,9 +91,10 @@ static enum err announce_one(struct node *node, struct link *link, struct txn *t
         return skip ? ERR_OK : announce_fork(node, link, txn, arrival->catalogue, into);
     }
     if (arrival->kind == ARRIVAL_RECORD) {
-        /* The HELLOs carry both labs' own records. */
-        skip = skip || same_lab(&arrival->lab, &link->lab) ||
-               same_lab(&arrival->lab, &node->config.lab);
+        /* The HELLOs carry both labs' own records, but for what came later. */
+        skip = skip || (same_lab(&arrival->lab, &link->lab) && !link->reader) ||
+               (same_lab(&arrival->lab, &node->config.lab) &&
+                link->said_generation >= node->record_view.generation);
         return skip ? ERR_OK
                     : announce_record(txn, &arrival->lab, arrival->number, &into->records,
                                       &into->record_count);
@@ -177,7 +178,7 @@ static bool announce_open(const struct link *link)
 
 enum err announce_flush(struct node *node, struct link *link, struct txn *txn)
 {
-    while (announce_open(link)) {
+    while (announce_open(link) && !node->config.recovering) {
         defer(buf_done) struct buf records = {0};
         defer(buf_done) struct buf heads = {0};
         struct announcement what = {.records = records, .heads = heads};
@@ -212,7 +213,9 @@ void announce_acked(struct node *node, struct link *link, uint64_t cursor)
         return;
     }
     link->acked = cursor;
-    link->peer->acked = cursor;
+    if (!link->reader) {
+        link->peer->acked = cursor;
+    }
     unsigned done = 0;
     while (done < link->ring_count && link->ring[done].upto <= cursor) {
         done++;

@@ -221,6 +221,11 @@ static enum err peers_remove(struct node *node, struct client *client, uint32_t 
     if (peer->link != NULL) {
         link_close(node, peer->link, BYE_REFUSED, "removed");
     }
+    for (size_t i = 0; i < node->link_count; i++) {
+        if (node->links[i]->reader && node->links[i]->peer == peer) {
+            link_close(node, node->links[i], BYE_REFUSED, "removed");
+        }
+    }
     struct answer *answer = NULL;
     return answer_add(node, client->number, id, false, &answer);
 }
@@ -504,6 +509,8 @@ static enum err client_write(struct node *node, struct client *client, const str
         return sync_begin(node, client, msg->id, &msg->params);
     case CTL_watch:
         return watch_begin(client, msg->id);
+    case CTL_key_rotate:
+        return rotate_begin(node, client, msg->id);
     case CTL_compact:
         return compact_ask(node, client, msg->id);
     case CTL_backup:

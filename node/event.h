@@ -25,6 +25,14 @@ enum event_kind {
     EVENT_CLIENT_ROOM,  /* client, queued */
     EVENT_CLIENT_DOWN,  /* client */
     EVENT_CLIENT_BAD,   /* client, err: unparsable bytes; it is being closed */
+    EVENT_KEYS,         /* err, keys: what EFFECT_KEYS_CLAIM came to */
+};
+
+/* New keys for the own lab; borrowed until node_step returns. */
+struct node_keys {
+    struct bytes record;           /* the signed record */
+    const uint8_t *signing_secret; /* SIGN_SECRET_SIZE */
+    const uint8_t *link_secret;    /* KEY_SIZE */
 };
 
 struct event {
@@ -39,7 +47,8 @@ struct event {
     struct lab_id lab;
     const char *address; /* LINK_UP: "host:port" of the other side, for people; borrowed */
     size_t queued;
-    struct bytes bytes; /* borrowed until node_step returns */
+    struct bytes bytes;           /* borrowed until node_step returns */
+    const struct node_keys *keys; /* NULL when err says why */
 };
 
 enum effect_kind {
@@ -49,6 +58,10 @@ enum effect_kind {
     EFFECT_REPLY, /* client, bytes */
     EFFECT_CLIENT_CLOSE, /* client: after what was replied has gone out */
     EFFECT_LOG,          /* text in bytes: one line for the log, escaped already */
+    EFFECT_GUARD,        /* n, hash: the newest own head, to be kept before anything else is done */
+    EFFECT_KEYS_CLAIM,   /* take over the keys that lie ready: EVENT_KEYS must follow */
+    EFFECT_KEYS_FINISH,  /* they are in use, and on disk: put them in their place */
+    EFFECT_KEYS_DROP,    /* they are not wanted */
 };
 
 struct effect {
@@ -56,7 +69,9 @@ struct effect {
     uint32_t link, client;
     struct lab_id lab;
     char address[PEER_ADDRESS_MAX];
-    int level;         /* LOG: 3 error, 4 warning, 6 info (syslog) */
+    int level;  /* LOG: 3 error, 4 warning, 6 info (syslog) */
+    uint64_t n; /* GUARD */
+    struct hash hash;
     struct buf *bytes; /* owned: the performer takes it */
 };
 

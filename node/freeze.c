@@ -77,6 +77,7 @@ static bool pull_allowed(const struct node *node, const struct fetch *fetch)
 {
     const struct own *own = &node->own;
     return node->repair.open || (own->frozen & FREEZE_RECOVERING) != 0 ||
+           guard_covers(node, &fetch->head) ||
            memcmp(fetch->head.instance, store_instance(node->config.store), INSTANCE_SIZE) == 0;
 }
 
@@ -146,6 +147,9 @@ static enum err review_seen(struct node *node, struct txn *txn)
     struct hash hash;
     enum where where = WHERE_UNKNOWN;
     enum err err = own_seen_get(txn, &n, &hash);
+    if (err == ERR_OK && n == 0) {
+        err = ERR_NOT_FOUND; /* forgotten, with the generation it was of */
+    }
     if (err == ERR_OK && own->held) {
         err = history_where(txn, own->catalogue, n, &hash, &where);
     }

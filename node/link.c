@@ -102,7 +102,7 @@ static void link_free(struct link *link)
 enum err link_up(struct node *node, const struct event *event)
 {
     struct peer *peer = event->dialled ? peer_find(node, &event->lab) : NULL;
-    bool unwanted = event->dialled && (peer == NULL || peer->row.removed);
+    bool unwanted = event->dialled ? peer == NULL || peer->row.removed : node->config.recovering;
     struct link *link = node->link_count < LINKS_MAX && !unwanted ? calloc(1, sizeof *link) : NULL;
     enum err err = ERR_OK;
     if (link != NULL) {
@@ -161,7 +161,7 @@ void link_down(struct node *node, struct link *link)
     link_free(link);
 }
 
-static enum err hello_send(struct node *node, struct link *link, bool with_record)
+enum err link_hello(struct node *node, struct link *link, bool with_record)
 {
     struct txn *txn = NULL;
     enum err err = node_txn(node, &txn);
@@ -183,7 +183,10 @@ static enum err hello_send(struct node *node, struct link *link, bool with_recor
                 .holds = err == ERR_OK ? held.record.generation : 0,
             },
     };
-    if (with_record) {
+    link->said_generation = node->record_view.generation;
+    if (node->config.recovering) {
+        msg.hello.record = buf_bytes(&node->statement);
+    } else if (with_record) {
         msg.hello.record = buf_bytes(&node->record);
     }
     memcpy(msg.hello.index, store_index(node->config.store), INSTANCE_SIZE);
@@ -202,6 +205,9 @@ static enum err hello_send(struct node *node, struct link *link, bool with_recor
  * otherwise. */
 static enum err hello_check(struct node *node, struct link *link, const struct msg *msg)
 {
+    if (msg->hello.generation == 0) {
+        return reader_check(node, link, msg);
+    }
     struct peer *peer = peer_find(node, &msg->hello.lab);
     if (peer == NULL || peer->row.removed) {
         return ERR_REFUSED;
@@ -251,6 +257,19 @@ static bool link_wins(const struct node *node, const struct link *link, const st
     return link->dialled == own_lower;
 }
 
+void link_ready(struct node *node, struct link *link, struct peer *peer)
+{
+    link->peer = peer;
+    link->ready_ms = link->news_ms = node->now_ms;
+    link_move(link, LINK_READY);
+    char did[DID_SIZE_MAX];
+    did_encode(&link->lab, did);
+    node_log(node, 6, "link-up: %s %s", did,
+             link->reader    ? "accepted, to be recovered"
+             : link->dialled ? "dialled"
+                             : "accepted");
+}
+
 static enum err link_greet(struct node *node, struct link *link, const struct msg *msg)
 {
     if (msg->hello.version != 1) {
@@ -270,6 +289,9 @@ static enum err link_greet(struct node *node, struct link *link, const struct ms
         link_close(node, link, BYE_NETWORK, "another network");
         return ERR_OK;
     }
+    if (link->reader) {
+        return reader_greet(node, link, msg);
+    }
     struct peer *peer = peer_find(node, &link->lab);
     must(peer != NULL);
     if (peer->link != NULL && !link_wins(node, link, peer->link)) {
@@ -278,7 +300,7 @@ static enum err link_greet(struct node *node, struct link *link, const struct ms
         return ERR_OK;
     }
     if (!link->dialled) {
-        err = hello_send(node, link, msg->hello.holds < node->record_view.generation);
+        err = link_hello(node, link, msg->hello.holds < node->record_view.generation);
     }
     if (peer->row.generation_known != msg->hello.holds) {
         peer->row.generation_known = msg->hello.holds;
@@ -294,12 +316,9 @@ static enum err link_greet(struct node *node, struct link *link, const struct ms
         link_close(node, old, BYE_REPLACED, "replaced");
     }
     peer_alive(peer);
+    peer->refused = false;
     peer->link = link;
-    link->peer = peer;
-    link_move(link, LINK_READY);
-    char did[DID_SIZE_MAX];
-    did_encode(&link->lab, did);
-    node_log(node, 6, "link-up: %s %s", did, link->dialled ? "dialled" : "accepted");
+    link_ready(node, link, peer);
     return err != ERR_OK ? err : link_start(node, link, msg);
 }
 
@@ -307,9 +326,10 @@ static enum err link_bye(struct node *node, struct link *link, const struct msg 
 {
     struct peer *peer = peer_find(node, &link->lab);
     if (link->dialled && link->state == LINK_GREETING && peer != NULL &&
-        msg->bye.code == BYE_REFUSED && peer->row.generation_known != 0) {
+        msg->bye.code == BYE_REFUSED) {
+        peer->refused = peer->row.generation_known == 0;
+        peer->row_dirty = peer->row_dirty || !peer->refused;
         peer->row.generation_known = 0; /* it may have lost our record: bring it next time */
-        peer->row_dirty = true;
     }
     if (link->state == LINK_GREETING && msg->bye.code == BYE_REPLACED) {
         link->dialled = false;
@@ -324,8 +344,18 @@ static enum err link_bye(struct node *node, struct link *link, const struct msg 
     return err;
 }
 
+static bool brings(const struct msg *msg)
+{
+    return msg->type != MSG_PING && msg->type != MSG_PONG && msg->type != MSG_ACK &&
+           msg->type != MSG_WANT;
+}
+
 static enum err link_message(struct node *node, struct link *link, const struct msg *msg)
 {
+    if (reader_ignores(link, msg)) {
+        return ERR_OK;
+    }
+    link->news_ms = brings(msg) ? node->now_ms : link->news_ms;
     switch (msg->type) {
     case MSG_RECORDS:
         return fetch_records(node, link, msg);
@@ -339,6 +369,9 @@ static enum err link_message(struct node *node, struct link *link, const struct 
         return fetch_end(node, link, msg);
     case MSG_ACK:
         announce_acked(node, link, msg->ack.cursor);
+        if (link->reader) {
+            return ERR_OK;
+        }
         link->upto = msg->ack.upto > link->upto ? msg->ack.upto : link->upto;
         cursor_update(node, link, false);
         return ERR_OK;
@@ -400,7 +433,7 @@ static enum err link_drain(struct node *node, struct link *link)
             struct peer *peer = link->dialled ? peer_find(node, &link->lab) : NULL;
             if (peer != NULL) {
                 bool known = peer->row.generation_known == node->record_view.generation;
-                enum err sent = hello_send(node, link, !known);
+                enum err sent = link_hello(node, link, !known);
                 if (sent != ERR_OK) {
                     return sent;
                 }

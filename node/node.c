@@ -150,12 +150,18 @@ static enum err node_load(struct node *node)
     if (node->record.err != ERR_OK) {
         return node->record.err;
     }
-    enum err err = lab_record_open(buf_bytes(&node->record), &node->record_view);
-    if (err == ERR_OK) {
-        err = own_record(node);
+    enum err err = ERR_OK;
+    if (node->config.recovering) {
+        err = rotate_statement(node);
+    } else {
+        err = lab_record_open(buf_bytes(&node->record), &node->record_view);
+        err = err == ERR_OK ? own_record(node) : err;
     }
     if (err == ERR_OK) {
         err = own_load(node);
+    }
+    if (err == ERR_OK) {
+        err = guard_load(node);
     }
     if (err == ERR_OK) {
         err = peers_load(node);
@@ -226,6 +232,8 @@ void node_free(struct node *node)
     free(node->reads);
     free(node->changed);
     buf_done(&node->record);
+    buf_done(&node->statement);
+    rotate_done(node);
     effects_done(&dropped);
     secret_wipe(node, sizeof *node);
     free(node);
@@ -275,6 +283,7 @@ static enum err step_tick(struct node *node)
     if (err != ERR_OK) {
         return err;
     }
+    guard_tick(node);
     peers_dial(node);
     if (node->now_ms < node->chores_at_ms) {
         return ERR_OK;
@@ -367,6 +376,9 @@ enum err node_step(struct node *node, const struct event *event, struct effects 
     case EVENT_CLIENT_DOWN:
     case EVENT_CLIENT_BAD:
         err = step_client(node, event);
+        break;
+    case EVENT_KEYS:
+        err = rotate_keys(node, event);
         break;
     }
     if (err == ERR_FULL) {
@@ -464,6 +476,7 @@ static enum err turn_undone(struct node *node)
     node->job = (struct job){0};
     txn_end(node->txn);
     node->txn = NULL;
+    rotate_undo(node);
     own_answer(node, ERR_FULL);
     own_undo(node);
     fetches_reset(node);
@@ -521,6 +534,11 @@ enum err node_settle(struct node *node, struct effects *effects)
         return err;
     }
     cursors_committed(node);
+    err = guard_settle(node);
+    if (err != ERR_OK) {
+        return err;
+    }
+    rotate_settle(node);
     if (node->job.kind != JOB_OWN) {
         own_answer(node, ERR_OK);
     }
@@ -618,7 +636,8 @@ uint64_t node_wake_ms(const struct node *node)
 {
     uint64_t wake = node->now_ms + 3600u * 1000u;
     uint64_t others[] = {peers_wake_ms(node),   links_wake_ms(node),  fetch_wake_ms(node),
-                         clients_wake_ms(node), repair_wake_ms(node), compact_wake_ms(node)};
+                         clients_wake_ms(node), repair_wake_ms(node), compact_wake_ms(node),
+                         guard_wake_ms(node)};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         wake = others[i] < wake ? others[i] : wake;
     }

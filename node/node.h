@@ -16,12 +16,21 @@
 
 struct node;
 
+#define GUARD_N_UNKNOWN UINT64_MAX
+
 struct node_config {
     struct store *store; /* borrowed, outlives the node */
     struct lab_id lab;   /* own */
     struct bytes record; /* own signed lab record; copied */
     uint8_t signing_secret[SIGN_SECRET_SIZE];
     uint8_t link_secret[KEY_SIZE];
+    /* The guard file (doc/decisions/0009): what it says, or that it is garbled. */
+    bool has_guard, guard_bad;
+    uint64_t guard_n; /* GUARD_N_UNKNOWN: nobody knows */
+    struct hash guard_hash;
+    /* A lab that lost its server: no record and no signing secret yet, but a statement. */
+    bool recovering;
+    struct bytes statement;              /* copied */
     uint64_t quota_entries, quota_bytes; /* per catalogue; 0 = the default */
     bool keep_history;                   /* former revisions of own entries */
     unsigned pid;                        /* for status */

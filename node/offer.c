@@ -47,10 +47,9 @@ enum err fetch_records(struct node *node, struct link *link, const struct msg *m
             link_close(node, link, BYE_PROTOCOL, err_text(err));
             return ERR_OK;
         }
-        if (memcmp(record.lab.bytes, node->config.lab.bytes, KEY_SIZE) == 0) {
-            continue; /* the own record comes from the own key files only */
-        }
-        err = record_accept(node, &record, item, &link->lab);
+        bool own = memcmp(record.lab.bytes, node->config.lab.bytes, KEY_SIZE) == 0;
+        err = own ? rotate_seen(node, &record, item, &link->lab)
+                  : record_accept(node, &record, item, &link->lab);
         if (err != ERR_OK) {
             return err;
         }
@@ -171,6 +170,9 @@ static enum err offer_add(struct node *node, struct link *link, uint64_t arrival
 
 enum err offer_own(struct node *node, struct link *link)
 {
+    if (link->reader) {
+        return ERR_OK;
+    }
     for (size_t i = 0; i < link->offer_count; i++) {
         if (link->offers[i].own) {
             struct offer *offer = &link->offers[i];

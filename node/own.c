@@ -126,6 +126,9 @@ enum err own_load(struct node *node)
     if (err != ERR_OK) {
         return err;
     }
+    if (node->config.recovering) {
+        return ERR_OK; /* what is staged is what peers gave so far */
+    }
     /* A batch that a crash cut off never happened. */
     err = staging_drop(txn, own->catalogue);
     return err == ERR_NOT_FOUND ? ERR_OK : err;
@@ -651,7 +654,7 @@ enum err own_publish(struct node *node, struct client *client, uint32_t id,
     }
     enum err err = own_writable(node);
     if (err == ERR_FULL || err == ERR_FROZEN) {
-        client_error(client, id, err, NULL, NULL);
+        client_error(client, id, err, NULL, err == ERR_FROZEN ? freeze_text(node) : NULL);
         return batch_drop(node, &client->batch);
     }
     bool more = false;
@@ -721,7 +724,7 @@ enum err own_withdraw(struct node *node, struct client *client, uint32_t id,
         return ERR_OK;
     }
     if (node->own.frozen) {
-        client_error(client, id, ERR_FROZEN, NULL, NULL);
+        client_error(client, id, ERR_FROZEN, NULL, freeze_text(node));
         return ERR_OK;
     }
     if (!flag_read(params, "dry_run", &how.dry_run) || !flag_read(params, "erase", &how.erase)) {
@@ -791,7 +794,8 @@ static enum err own_apply(struct node *node, struct txn *txn, struct plan *plan,
         uint64_t seq = be64_get(dropped.data + at);
         err = seq == 0 ? ERR_OK : body_drop(txn, seq);
     }
-    if (err != ERR_OK || plan->created + plan->replaced + plan->withdrawn == 0) {
+    bool same = plan->created + plan->replaced + plan->withdrawn == 0;
+    if (err != ERR_OK || (same && !own->reseal)) {
         return err;
     }
     struct head head;
@@ -865,10 +869,11 @@ static enum err own_refused(struct node *node)
 enum err own_settle(struct node *node)
 {
     struct own *own = &node->own;
-    if (own->draft.changes.count == 0) {
+    if (own->draft.changes.count == 0 && !own->reseal) {
         return ERR_OK;
     }
     if (own->frozen != 0) {
+        own->reseal = false;
         return own_refused(node);
     }
     bool keep_staging = own->keep_staging || batches_open(node);
@@ -883,6 +888,7 @@ enum err own_settle(struct node *node)
     if (err == ERR_OK) {
         err = own_write(node, txn, keep_staging, &head, &arrival);
     }
+    own->reseal = false;
     draft_done(&own->draft);
     return err != ERR_OK || arrival == 0 ? err : own_hold(node, &head, arrival);
 }

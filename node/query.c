@@ -625,7 +625,10 @@ static const char *peer_state(const struct peer *peer)
     if (peer->dialling) {
         return "dialling";
     }
-    return peer->row.address[0] != 0 ? "waiting" : "absent";
+    if (peer->row.address[0] == 0) {
+        return "absent";
+    }
+    return peer->refused ? "refuses" : "waiting";
 }
 
 static enum err query_peers(const struct asking *asking)
@@ -847,6 +850,59 @@ static enum err query_history(const struct asking *asking)
     return err;
 }
 
+/* ---- identity: what a new lab record must name ---- */
+
+static enum err identity_put(const struct asking *asking, const struct held_lab *held,
+                             struct buf *out)
+{
+    const struct node *node = asking->node;
+    const struct own *own = &node->own;
+    struct identity_state state;
+    identity_look(node, &state);
+    pack_map(out, 8);
+    pack_cstr(out, "generation");
+    pack_uint(out, held == NULL ? 0 : held->record.generation);
+    pack_cstr(out, "heads");
+    pack_array(out, own->held);
+    if (own->held) {
+        pack_array(out, 4);
+        pack_bin(out, BYTES_OF_ARRAY(own->name.network.bytes));
+        pack_cstr(out, own->name.audience);
+        pack_uint(out, own->head.n);
+        pack_bin(out, BYTES_OF_ARRAY(own->head.hash.bytes));
+    }
+    pack_cstr(out, "lab");
+    pack_bin(out, BYTES_OF_ARRAY(node->config.lab.bytes));
+    pack_cstr(out, "own_pending");
+    pack_uint(out, state.own_pending);
+    pack_cstr(out, "pending");
+    pack_uint(out, state.pending);
+    pack_cstr(out, "quiet_ms");
+    pack_uint(out, state.quiet_ms);
+    pack_cstr(out, "record");
+    if (held == NULL) {
+        pack_nil(out);
+    } else {
+        pack_bin(out, held->signed_bytes);
+    }
+    pack_cstr(out, "recovering");
+    pack_bool(out, node->config.recovering);
+    return ERR_OK;
+}
+
+static enum err query_identity(const struct asking *asking)
+{
+    struct held_lab held;
+    struct buf *out = NULL;
+    enum err err = lab_get(asking->txn, &asking->node->config.lab, &held);
+    if (err != ERR_OK && err != ERR_NOT_FOUND) {
+        return err;
+    }
+    bool known = err == ERR_OK;
+    err = answer_begin(asking, &out);
+    return err == ERR_OK ? identity_put(asking, known ? &held : NULL, out) : err;
+}
+
 enum err query_answer(struct node *node, struct client *client, struct txn *txn,
                       const struct ctl_msg *msg, enum ctl_method method)
 {
@@ -868,6 +924,8 @@ enum err query_answer(struct node *node, struct client *client, struct txn *txn,
         return query_verify(&asking);
     case CTL_prove:
         return query_prove(&asking);
+    case CTL_identity:
+        return query_identity(&asking);
     case CTL_forks:
         return query_forks(&asking);
     case CTL_fork_show:

@@ -112,14 +112,28 @@ static void report_refused(const struct node *node, struct buf *out)
 
 static void report_warnings(struct node *node, struct buf *out)
 {
+    static const struct {
+        unsigned freeze;
+        const char *code;
+    } rows[] = {
+        {FREEZE_SEEN, "own-head-unknown"}, {FREEZE_FORK, "own-fork"},
+        {FREEZE_GUARD, "own-guard"},       {FREEZE_REPLACED, "own-replaced"},
+        {FREEZE_RECOVERING, "recovering"},
+    };
     bool full = store_room(node->config.store) != ERR_OK;
+    size_t count = (size_t) full + node->compaction.failed;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        count += (node->own.frozen & rows[i].freeze) != 0;
+    }
     pack_cstr(out, "warnings");
-    pack_array(out, (size_t) full + (node->own.frozen != 0) + node->compaction.failed);
+    pack_array(out, count);
     if (full) {
         pack_cstr(out, "disk-full");
     }
-    if (node->own.frozen != 0) {
-        pack_cstr(out, "own-head-unknown");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if ((node->own.frozen & rows[i].freeze) != 0) {
+            pack_cstr(out, rows[i].code);
+        }
     }
     if (node->compaction.failed) {
         pack_cstr(out, "erase-waits");

@@ -42,6 +42,7 @@ struct peer {
     bool row_dirty;
     bool dialling;
     uint64_t dial_at_ms, dial_delay_ms;
+    bool refused;     /* it said so when it was dialled last */
     uint64_t acked;   /* our arrivals it holds, as far as it said so */
     unsigned lies;    /* deltas that were against the rules … */
     uint64_t lied_ms; /* … the last one: others are asked first for a while */
@@ -89,7 +90,11 @@ struct link {
     bool file;      /* a bundle, not a connection: what is sent to it goes to `out` */
     struct buf out; /* FILE: u16 length and message, each */
     bool dialled, close_sent;
-    struct lab_id lab; /* wanted (dialled) or proven (from GREETING on) */
+    bool reader; /* of a lab that is being recovered: it reads, beside its ordinary link */
+    uint64_t said_generation; /* of our record: what our HELLO named */
+    uint64_t ready_ms;        /* from READY on */
+    uint64_t news_ms;         /* when it last gave something */
+    struct lab_id lab;        /* wanted (dialled) or proven (from GREETING on) */
     char address[PEER_ADDRESS_MAX];
     struct session *session;
     struct peer *peer; /* from READY on */
@@ -238,6 +243,7 @@ struct own {
     unsigned frozen;    /* enum freeze: 0 = may sign */
     uint64_t seen_n;    /* FREEZE_SEEN: the newest such */
     bool keep_staging;  /* until the next start: see own_undo */
+    bool reseal;        /* sign a head in this turn though nothing changed: new keys */
     struct draft draft; /* of this turn */
     struct answer *answers;
     size_t answer_count, answer_cap;
@@ -281,6 +287,27 @@ struct read_wait {
     struct buf bytes;
 };
 
+/* What the guard file says; guard.c. */
+struct guarded {
+    bool written;    /* it says n and hash */
+    bool told;       /* the log was */
+    uint64_t looked; /* the arrival of the own head that was looked at last */
+    uint64_t n;
+    struct hash hash;
+};
+
+/* `essaim key rotate` under way; rotate.c. */
+enum rotation_state { ROTATION_NONE, ROTATION_CLAIMING, ROTATION_SIGNING };
+struct rotation {
+    enum rotation_state state;
+    uint32_t client, id;
+    bool recovered; /* it ends a recovery */
+    /* SIGNING: the keys that were in use before this turn */
+    struct buf record;
+    struct lab_record view;
+    uint8_t signing_secret[SIGN_SECRET_SIZE], link_secret[KEY_SIZE];
+};
+
 enum job_kind { JOB_NONE, JOB_OWN, JOB_FETCH, JOB_COMPACT, JOB_BACKUP };
 struct job {
     enum job_kind kind;
@@ -302,7 +329,10 @@ struct changed {
 struct node {
     struct node_config config;
     struct buf record;
-    struct lab_record record_view; /* into record */
+    struct lab_record record_view; /* into record; all zero while being recovered */
+    struct buf statement;
+    struct guarded guard;
+    struct rotation rotation;
     struct hash network;
     struct txn *txn;
     uint64_t now_ms;
@@ -368,6 +398,10 @@ void link_down(struct node *node, struct link *link);
 void link_send(struct node *node, struct link *link, const struct msg *msg);
 /* BYE and close. */
 void link_close(struct node *node, struct link *link, enum bye code, const char *reason);
+/* HELLO. */
+MUST_USE enum err link_hello(struct node *node, struct link *link, bool with_record);
+/* Both HELLOs are good. */
+void link_ready(struct node *node, struct link *link, struct peer *peer);
 void links_tick(struct node *node);
 uint64_t links_wake_ms(const struct node *node);
 void links_emit(struct node *node);        /* SEND effects for everything sealed */
@@ -485,6 +519,46 @@ bool mend_begin(struct node *node, struct fetch *fetch, const struct plan *plan)
 MUST_USE enum err mend_buckets(struct node *node, struct link *link, const struct msg *msg);
 MUST_USE enum err mend_bucket(struct node *node, struct link *link, const struct msg *msg);
 void mend_free(struct mend *mend); /* accepts NULL */
+
+/* reader.c */
+/* A HELLO of generation 0. ERR_REFUSED. */
+MUST_USE enum err reader_check(struct node *node, struct link *link, const struct msg *msg);
+MUST_USE enum err reader_greet(struct node *node, struct link *link, const struct msg *msg);
+/* Nothing is taken from a reader. */
+bool reader_ignores(const struct link *link, const struct msg *msg);
+
+/* guard.c */
+/* After own_load: does the store hold what the guard file names? */
+MUST_USE enum err guard_load(struct node *node);
+/* After the commit, before anything leaves. */
+MUST_USE enum err guard_settle(struct node *node);
+void guard_tick(struct node *node);
+uint64_t guard_wake_ms(const struct node *node);
+/* FREEZE_GUARD ends. */
+void guard_lift(struct node *node);
+/* Is that the very head which the guard waits for? Then this machine made it. */
+bool guard_covers(const struct node *node, const struct head *head);
+/* Why nothing is signed, for people; NULL when it is. */
+const char *freeze_text(const struct node *node);
+
+/* rotate.c */
+MUST_USE enum err rotate_begin(struct node *node, struct client *client, uint32_t id);
+MUST_USE enum err rotate_keys(struct node *node, const struct event *event);
+/* After the commit. */
+void rotate_settle(struct node *node);
+/* The turn is undone. */
+void rotate_undo(struct node *node);
+void rotate_done(struct node *node); /* wipes */
+/* A record of the own lab that a peer gave. */
+MUST_USE enum err rotate_seen(struct node *node, const struct lab_record *record,
+                              struct bytes signed_bytes, const struct lab_id *from);
+/* What is offered or being received, and for how long nothing came. */
+struct identity_state {
+    uint64_t pending, own_pending, quiet_ms;
+};
+void identity_look(const struct node *node, struct identity_state *ret_state);
+/* At the start of a lab that is being recovered. ERR_KEY. */
+MUST_USE enum err rotate_statement(struct node *node);
 
 /* serve.c */
 MUST_USE enum err serve_want(struct node *node, struct link *link, const struct msg *msg);

@@ -36,7 +36,9 @@ enum role { ROLE_NONE, ROLE_READER, ROLE_AGENT, ROLE_COORDINATOR, ROLE_ADMIN };
     X(repair,       ADMIN,  true) \
     X(history,      AGENT,  false) \
     X(compact,      ADMIN,  true) \
-    X(backup,       ADMIN,  true)
+    X(backup,       ADMIN,  true) \
+    X(identity,     READER, false) \
+    X(key_rotate,   ADMIN,  true)
 /* clang-format on */
 #define CTL_ENUM_ROW(name, role, writes) CTL_##name,
 enum ctl_method { CTL_TABLE(CTL_ENUM_ROW) CTL_COUNT };

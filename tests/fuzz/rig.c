@@ -30,19 +30,49 @@ void rig_keys(unsigned lab, uint64_t generation, struct rig_keys *ret_keys)
 
 /* ---- the node ---- */
 
+/* The own record of those keys, over what is held of the own catalogue. */
+static void record_make(const struct rig *rig, const struct rig_keys *keys, uint64_t generation,
+                        struct buf *into)
+{
+    const struct head *held = &rig->held[1];
+    struct lab_record record = {.lab = keys->lab,
+                                .generation = generation,
+                                .name = bytes_of_str("Ti Lab"),
+                                .issued_at = RIG_WALL_S};
+    memcpy(record.signing_pk, keys->signing_public, KEY_SIZE);
+    memcpy(record.link_pk, keys->link_public, KEY_SIZE);
+    if (generation > 1 && held->n > 0) {
+        record.last_good_count = 1;
+        record.last_good[0] = (struct last_good){
+            .audience = bytes_of_str("public"), .n = held->n, .head_hash = held->hash};
+    }
+    must(lab_record_sign(&record, keys->root_secret, into) == ERR_OK);
+}
+
+/* Whoever plays our lab with its root key may have renewed its keys: then those are used. */
+static void keys_choose(struct rig *rig)
+{
+    struct txn *txn = NULL;
+    struct held_lab held;
+    must(txn_begin_read(rig->store, &txn) == ERR_OK);
+    if (lab_get(txn, &rig->keys[0].lab, &held) == ERR_OK &&
+        held.record.generation > rig->generation) {
+        rig->generation = held.record.generation;
+        rig_keys(0, rig->generation, &rig->keys[0]);
+    }
+    txn_end(txn);
+}
+
 static void node_start(struct rig *rig)
 {
     struct store_options options = {.map_size = 1u << 28};
     memset(options.fresh_index, 0x11, INSTANCE_SIZE);
     memset(options.fresh_instance, 0x22, INSTANCE_SIZE);
     must(store_open(scratch_path(), &options, &rig->store) == ERR_OK);
+    keys_choose(rig);
     const struct rig_keys *keys = &rig->keys[0];
-    struct lab_record record = {
-        .lab = keys->lab, .generation = 1, .name = bytes_of_str("Ti Lab"), .issued_at = RIG_WALL_S};
-    memcpy(record.signing_pk, keys->signing_public, KEY_SIZE);
-    memcpy(record.link_pk, keys->link_public, KEY_SIZE);
     defer(buf_done) struct buf bytes = {0};
-    must(lab_record_sign(&record, keys->root_secret, &bytes) == ERR_OK);
+    record_make(rig, keys, rig->generation, &bytes);
     struct node_config config = {.store = rig->store,
                                  .lab = keys->lab,
                                  .record = buf_bytes(&bytes),
@@ -127,7 +157,7 @@ static void image_make(struct rig *rig)
 
 void rig_open(struct rig *rig)
 {
-    *rig = (struct rig){.now_ms = 1000};
+    *rig = (struct rig){.now_ms = 1000, .generation = 1};
     for (unsigned i = 0; i < RIG_LABS; i++) {
         rig_keys(i, 1, &rig->keys[i]);
     }
@@ -223,6 +253,18 @@ static void perform(struct rig *rig, struct effect *effect)
     case EFFECT_LOG:
         log_check(buf_bytes(effect->bytes));
         break;
+    case EFFECT_GUARD:
+        must(effect->n != GUARD_N_UNKNOWN);
+        break;
+    case EFFECT_KEYS_CLAIM:
+        rig->claimed = true;
+        break;
+    case EFFECT_KEYS_FINISH:
+        rig->generation++;
+        rig_keys(0, rig->generation, &rig->keys[0]);
+        break;
+    case EFFECT_KEYS_DROP:
+        break;
     }
 }
 
@@ -234,6 +276,24 @@ static void perform_all(struct rig *rig)
         perform(rig, &effects.items[i]);
     }
     effects_done(&effects);
+}
+
+/* Now and then no keys lie ready, or those of another lab. */
+static void claim_answer(struct rig *rig)
+{
+    unsigned claim = rig->claims++ % 4;
+    struct rig_keys fresh;
+    defer(buf_done) struct buf record = {0};
+    rig_keys(claim == 1, rig->generation + 1, &fresh);
+    record_make(rig, &fresh, rig->generation + 1, &record);
+    struct node_keys keys = {.record = buf_bytes(&record),
+                             .signing_secret = fresh.signing_secret,
+                             .link_secret = fresh.link_secret};
+    struct event event = {.kind = EVENT_KEYS,
+                          .err = claim == 3 ? ERR_NOT_FOUND : ERR_OK,
+                          .keys = claim == 3 ? NULL : &keys};
+    rig->claimed = false;
+    rig_step(rig, &event);
 }
 
 /* Every catalogue's held head is the one seen last, or a newer one. */
@@ -273,9 +333,13 @@ void rig_settle(struct rig *rig)
 {
     must(node_settle(rig->node, &rig->effects) == ERR_OK);
     perform_all(rig);
-    while (node_job(rig->node)) {
-        node_job_run(rig->node);
-        must(node_job_done(rig->node, &rig->effects) == ERR_OK);
+    while (node_job(rig->node) || rig->claimed) {
+        if (node_job(rig->node)) {
+            node_job_run(rig->node);
+            must(node_job_done(rig->node, &rig->effects) == ERR_OK);
+        } else {
+            claim_answer(rig);
+        }
         must(node_settle(rig->node, &rig->effects) == ERR_OK);
         perform_all(rig);
     }

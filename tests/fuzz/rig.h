@@ -37,6 +37,9 @@ struct rig {
     struct effects effects;
     uint64_t now_ms, steps;
     struct rig_keys keys[RIG_LABS];
+    uint64_t generation; /* of the own keys */
+    bool claimed;        /* EFFECT_KEYS_CLAIM, not answered yet */
+    unsigned claims;
     uint32_t link; /* the one whose bytes are kept; others are closed ones */
     struct buf sent;
     bool closed;

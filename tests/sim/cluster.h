@@ -79,6 +79,18 @@ void sim_quota(struct sim *sim, uint64_t entries);
 /* A copy of the data directory of a lab that is off, and back from it. */
 void sim_backup(struct sim *sim, unsigned lab);
 void sim_restore(struct sim *sim, unsigned lab);
+/* Guard files outlive their stores from now on: sim_restore and sim_store_lost leave them be. */
+void sim_guards(struct sim *sim, bool kept);
+void sim_guard(struct sim *sim, unsigned lab, uint64_t n); /* as somebody wrote it */
+uint64_t sim_guard_n(const struct sim *sim, unsigned lab);
+/* The data directory of a lab that is off is gone. */
+void sim_store_lost(struct sim *sim, unsigned lab);
+/* `essaim key rotate`: new keys that lie ready, and the request. */
+void sim_stage(struct sim *sim, unsigned lab, uint64_t generation);
+struct bytes sim_next_record(struct sim *sim, unsigned lab, uint64_t generation);
+enum err sim_rotate(struct sim *sim, unsigned lab);
+/* A lab that is off lost all but its root key: starts to be recovered. sim_rotate ends it. */
+void sim_recover(struct sim *sim, unsigned lab);
 /* Its wall clock is wrong by so much. */
 void sim_clock(struct sim *sim, unsigned lab, int64_t off_s);
 /* Of a thousand of its messages so many are lies (liar.c). */
@@ -174,6 +186,8 @@ bool puppet_await(struct sim *sim, unsigned puppet, enum msg_type type, uint64_t
 void puppet_on(struct sim *sim, unsigned puppet, puppet_hears *hears, void *user);
 /* Its store is a new one: the others read it from 0. */
 void puppet_index(struct sim *sim, unsigned puppet);
+/* A puppet with the keys of another lab: whoever stole its server. */
+unsigned sim_twin(struct sim *sim, unsigned of);
 struct bytes sim_record(const struct sim *sim, unsigned lab);
 const uint8_t *sim_signing(const struct sim *sim, unsigned lab); /* SIGN_SECRET_SIZE */
 

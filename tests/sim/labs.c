@@ -58,6 +58,7 @@ static void lab_free(struct sim_lab *lab)
     buf_done(&lab->record);
     buf_done(&lab->replies);
     buf_done(&lab->hello);
+    keys_free(lab);
     free(lab->seen);
     free(lab);
 }
@@ -93,14 +94,12 @@ static void node_start(struct sim *sim, unsigned number)
     struct node_config config = {
         .store = lab->store,
         .lab = lab->id,
-        .record = buf_bytes(&lab->record),
         .pid = number,
         .quota_entries = sim->quota_entries,
         .now_ms = sim->now_ms + SIM_AHEAD_MS,
         .wall_s = SIM_WALL_S + lab->wall_off_s,
     };
-    memcpy(config.signing_secret, lab->signing_secret, sizeof config.signing_secret);
-    memcpy(config.link_secret, lab->link_secret, sizeof config.link_secret);
+    keys_start(sim, number, &config);
     must(node_new(&config, &lab->node) == ERR_OK);
 }
 

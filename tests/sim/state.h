@@ -8,6 +8,7 @@
  *   labs.c     keys, power, copies of the data directory
  *   ask.c      requests of clients
  *   look.c     what labs hold
+ *   keys.c     rotations, recoveries, guards
  *   check.c    what must be true after every commit and of every message
  *   liar.c     what a dishonest lab makes of its messages
  *   puppet.c   a lab played by the test itself
@@ -66,6 +67,13 @@ struct sim_seen {
     uint64_t generation, n;
 };
 
+/* A signing key, a link key and the record that names them. */
+struct sim_set {
+    struct buf record;
+    uint64_t generation;
+    uint8_t signing_secret[SIGN_SECRET_SIZE], link_secret[KEY_SIZE];
+};
+
 struct sim_lab {
     bool live;
     bool dying;  /* the process ends with this turn … */
@@ -82,6 +90,13 @@ struct sim_lab {
     uint8_t root_secret[SIGN_SECRET_SIZE];
     uint8_t signing_secret[SIGN_SECRET_SIZE], link_secret[KEY_SIZE];
     struct buf record;
+    struct sim_set next; /* lies ready */
+    struct node_keys next_keys;
+    bool recovering;
+    struct buf statement;
+    bool has_guard;
+    uint64_t guard_n;
+    struct hash guard_hash;
     int64_t wall_off_s;
     struct store *store;
     struct node *node;
@@ -115,6 +130,7 @@ struct sim {
     size_t heap_count, heap_cap;
     struct effects effects;
     unsigned at_lab; /* whose turn it is; SIM_LABS_MAX: nobody's */
+    bool guards;     /* outlive their stores */
     bool soft;       /* a failure is kept, not fatal */
     bool unchecked;
     bool telling; /* every event, on stderr */
@@ -124,6 +140,12 @@ struct sim {
     struct buf old_heads[SIM_OLD_HEADS]; /* liar.c */
     size_t old_head_count;
 };
+
+/* keys.c */
+void keys_perform(struct sim *sim, unsigned number, const struct effect *effect);
+/* Keys and guard of a lab that starts. */
+void keys_start(struct sim *sim, unsigned number, struct node_config *config);
+void keys_free(struct sim_lab *lab);
 
 /* The simulation whose turn is running; NULL between turns. */
 extern struct sim *sim_running;

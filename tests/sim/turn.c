@@ -51,6 +51,12 @@ static void perform_one(struct sim *sim, struct sim_lab *lab, unsigned number,
     case EFFECT_LOG:
         sim_tell(sim, "%u %s: %s", number, lab->name, (const char *) effect->bytes->data);
         break;
+    case EFFECT_GUARD:
+    case EFFECT_KEYS_CLAIM:
+    case EFFECT_KEYS_FINISH:
+    case EFFECT_KEYS_DROP:
+        keys_perform(sim, number, effect);
+        break;
     }
 }
 

@@ -57,6 +57,8 @@ enum err node_step(struct node *node, const struct event *event, struct effects 
         note('t');
     } else if (event->kind == EVENT_LINK_UP) {
         note('u');
+    } else if (event->kind == EVENT_KEYS) {
+        note('k');
     } else {
         note((char) event->bytes.data[0]);
     }
@@ -155,7 +157,13 @@ static void on_failed(void *user, enum err err)
     bench->failed = err;
 }
 
-static const struct turn_ops ops = {on_perform, on_performed, on_admits, on_failed};
+static void on_told(void *user)
+{
+    (void) user;
+    note('K');
+}
+
+static const struct turn_ops ops = {on_perform, on_performed, on_admits, on_told, on_failed};
 
 static void on_stepped(struct source *source)
 {
@@ -223,6 +231,19 @@ static void a_turn_is_tick_clients_links_then_one_settle_then_effects(void **sta
     bench->turn.tick_due = true;
     go("t4123SpP");
     go("");
+}
+
+static void what_the_daemon_itself_tells_comes_once_and_before_the_others(void **state)
+{
+    (void) state;
+    struct event event = {.kind = EVENT_KEYS};
+    put(0, "1", 10);
+    put(2, "4", 10);
+    turn_tell(&bench->turn, &event);
+    go("kK41SpP");
+    go("");
+    turn_tell(&bench->turn, &event);
+    go("kKSpP");
 }
 
 static void an_idle_loop_does_nothing_and_may_wait(void **state)
@@ -357,6 +378,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_BENCH(a_turn_is_tick_clients_links_then_one_settle_then_effects),
+        WITH_BENCH(what_the_daemon_itself_tells_comes_once_and_before_the_others),
+        WITH_BENCH(what_the_daemon_itself_tells_comes_once_and_before_the_others),
         WITH_BENCH(an_idle_loop_does_nothing_and_may_wait),
         WITH_BENCH(the_tick_comes_when_the_node_wants_it),
         WITH_BENCH(a_turn_steps_about_a_mebibyte_of_a_peer_and_leaves_the_rest_for_the_next),
