@@ -51,6 +51,7 @@ static const char *const words[] = {
     N_("no such entry"),
     N_("no such lab"),
     N_("a repair is under way"),
+    N_("force is a boolean"),
     N_("no peer is linked: the other branch can only come from one"),
     N_("the branches cannot be joined: sign on under new keys: essaim key rotate"),
     N_("a peer did not give its branch in time: try again"),
@@ -102,6 +103,7 @@ static const struct {
     const char *token, *text;
 } warnings[] = {
     {"disk-full", N_("the disk is nearly full: writing is refused until there is room")},
+    {"own-quota", N_("this lab's catalogue has reached its quota: withdraw something first")},
     {"own-head-unknown",
      N_("peers hold a newer state of this lab than this directory does: writing is frozen")},
 };

@@ -78,6 +78,7 @@ static bool pull_allowed(const struct node *node, const struct fetch *fetch)
     const struct own *own = &node->own;
     return node->repair.open || (own->frozen & FREEZE_RECOVERING) != 0 ||
            guard_covers(node, &fetch->head) ||
+           opening_holds(&fetch->opening, node->guard.n, &node->guard.hash) ||
            memcmp(fetch->head.instance, store_instance(node->config.store), INSTANCE_SIZE) == 0;
 }
 
@@ -208,12 +209,19 @@ enum err repair_ask(struct node *node)
 enum err repair_begin(struct node *node, struct client *client, uint32_t id,
                       const msgpack_object *params)
 {
-    (void) params;
+    bool force = false;
+    enum err err =
+        ctl_get(params, "force") == NULL ? ERR_OK : ctl_get_bool(params, "force", &force);
+    if (err != ERR_OK) {
+        client_error(client, id, ERR_USAGE, "force", "force is a boolean");
+        return ERR_OK;
+    }
     if (node->repair.open) {
         client_error(client, id, ERR_BUSY, NULL, "a repair is under way");
         return ERR_OK;
     }
     node->repair = (struct repair){.open = true,
+                                   .force = force,
                                    .client = client->number,
                                    .id = id,
                                    .grace_ms = node->now_ms + REPAIR_GRACE_MS,
@@ -293,13 +301,17 @@ void repair_check(struct node *node)
         return;
     }
     struct client *client = client_find(node, repair->client);
+    if (repair->force && (node->own.frozen & FREEZE_GUARD) != 0) {
+        node_log(node, 4, "own-guard: given up: heads that no linked peer has are lost");
+        guard_lift(node); /* the next turn writes the true one */
+    }
     if (client != NULL && repair->err != ERR_OK) {
         client_error(client, repair->id, repair->err, NULL,
                      "the branches cannot be joined: sign on under new keys: essaim key rotate");
     } else if (client != NULL && late) {
         client_error(client, repair->id, ERR_TIMEOUT, NULL,
                      "a peer did not give its branch in time: try again");
-    } else if (client != NULL && !any_linked(node)) {
+    } else if (client != NULL && !any_linked(node) && !repair->force) {
         client_error(client, repair->id, ERR_NET, NULL,
                      "no peer is linked: the other branch can only come from one");
     } else if (client != NULL) {

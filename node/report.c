@@ -110,34 +110,49 @@ static void report_refused(const struct node *node, struct buf *out)
     }
 }
 
+/* Nothing more fits under the quota, or hardly: others hold this lab to the same numbers. */
+static bool quota_reached(const struct node *node)
+{
+    const struct own *own = &node->own;
+    return own->held && (own->head.count >= node->config.quota_entries ||
+                         own->head.bytes + ENTRY_SIZE_MAX > node->config.quota_bytes);
+}
+
 static void report_warnings(struct node *node, struct buf *out)
 {
-    static const struct {
-        unsigned freeze;
+    unsigned frozen = node->own.frozen;
+    const struct {
+        bool stands;
         const char *code;
     } rows[] = {
-        {FREEZE_SEEN, "own-head-unknown"}, {FREEZE_FORK, "own-fork"},
-        {FREEZE_GUARD, "own-guard"},       {FREEZE_REPLACED, "own-replaced"},
-        {FREEZE_RECOVERING, "recovering"},
+        {store_room(node->config.store) != ERR_OK, "disk-full"},
+        {quota_reached(node), "own-quota"},
+        {(frozen & FREEZE_SEEN) != 0, "own-head-unknown"},
+        {(frozen & FREEZE_FORK) != 0, "own-fork"},
+        {(frozen & FREEZE_GUARD) != 0, "own-guard"},
+        {(frozen & FREEZE_REPLACED) != 0, "own-replaced"},
+        {(frozen & FREEZE_RECOVERING) != 0, "recovering"},
+        {node->compaction.failed, "erase-waits"},
     };
-    bool full = store_room(node->config.store) != ERR_OK;
-    size_t count = (size_t) full + node->compaction.failed;
+    size_t count = 0;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        count += (node->own.frozen & rows[i].freeze) != 0;
+        count += rows[i].stands;
     }
     pack_cstr(out, "warnings");
     pack_array(out, count);
-    if (full) {
-        pack_cstr(out, "disk-full");
-    }
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if ((node->own.frozen & rows[i].freeze) != 0) {
+        if (rows[i].stands) {
             pack_cstr(out, rows[i].code);
         }
     }
-    if (node->compaction.failed) {
-        pack_cstr(out, "erase-waits");
-    }
+}
+
+static void report_quota(const struct node *node, struct buf *out)
+{
+    pack_cstr(out, "quota");
+    pack_map(out, 2);
+    put_uint(out, "bytes", node->config.quota_bytes);
+    put_uint(out, "entries", node->config.quota_entries);
 }
 
 struct totals {
@@ -225,7 +240,7 @@ enum err report_status(struct node *node, struct txn *txn, struct buf *out)
     }
     char did[DID_SIZE_MAX];
     did_encode(&node->config.lab, did);
-    pack_map(out, 24);
+    pack_map(out, 25);
     put_uint(out, "arrival", totals.arrival);
     put_uint(out, "bytes", totals.bytes);
     put_uint(out, "catalogues", totals.catalogues);
@@ -256,6 +271,7 @@ enum err report_status(struct node *node, struct txn *txn, struct buf *out)
     pack_bin(out, BYTES_OF_ARRAY(node->network.bytes));
     put_uint(out, "pid", node->config.pid);
     put_uint(out, "protocol", 1);
+    report_quota(node, out);
     report_refused(node, out);
     put_uint(out, "uptime_s", (node->now_ms - node->started_ms) / 1000);
     pack_cstr(out, "version");

@@ -274,6 +274,7 @@ struct compaction {
 struct repair {
     bool open;
     uint32_t client, id;
+    bool force; /* sign on without the heads that the guard knows and nobody has */
     uint64_t grace_ms, deadline_ms;
     uint64_t merged;    /* branches joined */
     uint64_t conflicts; /* slugs of which one version had to give way */
