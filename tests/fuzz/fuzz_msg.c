@@ -5,12 +5,14 @@
  * The first byte chooses. Even: the rest is bytes to decode: what decodes encodes to them again.
  * Odd: the rest chooses a message: encoded and decoded it is the same, member by member.
  */
+#include "proto/fork.h"
 #include "proto/msg.h"
+#include "proto/root.h"
 #include "tests/fuzz/fuzz.h"
 
-static const enum msg_type types[] = {MSG_HELLO, MSG_RECORDS,   MSG_HEADS, MSG_WANT,
-                                      MSG_DELTA, MSG_DELTA_END, MSG_ACK,   MSG_PING,
-                                      MSG_PONG,  MSG_BYE,       MSG_REKEY};
+static const enum msg_type types[] = {MSG_HELLO,     MSG_RECORDS, MSG_HEADS,  MSG_WANT, MSG_DELTA,
+                                      MSG_DELTA_END, MSG_ACK,     MSG_PING,   MSG_PONG, MSG_BYE,
+                                      MSG_REKEY,     MSG_BUCKETS, MSG_BUCKET, MSG_PROOF};
 
 static void walk_list(const struct list *list, size_t size_max)
 {
@@ -37,6 +39,16 @@ static void walk_heads(const struct list *list)
     must(count == list->count);
 }
 
+static void walk_opening(const struct list *list)
+{
+    size_t at = 0;
+    struct bytes item;
+    walk_list(list, OPENING_ITEM_MAX);
+    while (list_next(list, &at, &item)) {
+        must(item.size == 8 || item.size == HASH_SIZE || item.size == OPENING_ITEM_MAX);
+    }
+}
+
 static void walk_lists(const struct msg *msg)
 {
     if (msg->type == MSG_RECORDS) {
@@ -45,8 +57,24 @@ static void walk_lists(const struct msg *msg)
         walk_heads(&msg->heads.heads);
     } else if (msg->type == MSG_DELTA) {
         walk_list(&msg->delta.entries, ENTRY_SIZE_MAX);
-        walk_list(&msg->delta.opening, HASH_SIZE);
+        walk_opening(&msg->delta.opening);
         must(msg->delta.withdrawn.size % SLUG_HASH_SIZE == 0);
+    } else if (msg->type == MSG_BUCKETS) {
+        size_t size = msg->buckets.digests.size;
+        must(size == 0 || size == (size_t) BUCKET_COUNT * HASH_SIZE);
+        must(msg->buckets.n > 0);
+    } else if (msg->type == MSG_BUCKET) {
+        walk_list(&msg->bucket.entries, ENTRY_SIZE_MAX);
+        must(msg->bucket.pairs.size % PAIR_SIZE == 0);
+        must(msg->bucket.bucket < BUCKET_COUNT);
+        must(msg->bucket.n > 0);
+    } else if (msg->type == MSG_PROOF) {
+        size_t size = msg->proof.part.size;
+        must(size > 0 && size <= PROOF_PART_SIZE_MAX);
+        must(msg->proof.size <= FORK_SIZE_MAX);
+        must(msg->proof.offset < msg->proof.size && size <= msg->proof.size - msg->proof.offset);
+    } else if (msg->type == MSG_HELLO) {
+        must(msg->hello.generation > 0 || msg->hello.record.size > 0);
     }
 }
 
@@ -76,12 +104,25 @@ static void choose_key(struct choices *choices, uint8_t *into, size_t size)
     bytes_copy(into, bytes);
 }
 
-static struct list choose_list(struct choices *choices, struct buf *raw, size_t exact)
+static struct list choose_list(struct choices *choices, struct buf *raw)
 {
     size_t count = choose(choices, 6);
     for (size_t i = 0; i < count; i++) {
         uint8_t item[300] = {0};
-        size_t size = exact != 0 ? exact : 1 + choose(choices, sizeof item - 1);
+        size_t size = 1 + choose(choices, sizeof item - 1);
+        choose_key(choices, item, size);
+        list_put(raw, bytes_of(item, size));
+    }
+    return (struct list){.raw = buf_bytes(raw), .count = count};
+}
+
+static struct list choose_opening(struct choices *choices, struct buf *raw)
+{
+    static const size_t sizes[] = {HASH_SIZE, 8, OPENING_ITEM_MAX};
+    size_t count = choose(choices, 6);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t item[OPENING_ITEM_MAX] = {0};
+        size_t size = sizes[choose(choices, 3)];
         choose_key(choices, item, size);
         list_put(raw, bytes_of(item, size));
     }
@@ -104,7 +145,7 @@ static void choose_hello(struct choices *choices, struct msg *msg)
 {
     msg->hello.version = choose_number(choices);
     msg->hello.features = choose_number(choices);
-    msg->hello.generation = choose_number(choices) | 1;
+    msg->hello.generation = choose_number(choices);
     msg->hello.holds = choose_number(choices);
     msg->hello.cursor = choose_number(choices);
     choose_key(choices, msg->hello.network.bytes, HASH_SIZE);
@@ -115,11 +156,41 @@ static void choose_hello(struct choices *choices, struct msg *msg)
         choose_key(choices, msg->hello.read_index, INSTANCE_SIZE);
     }
     msg->hello.record = choose_bytes(choices, RECORD_SIZE_MAX);
+    msg->hello.generation |= msg->hello.record.size == 0; /* 0 only with a statement */
+}
+
+static const char *const audiences[] = {"public", "a", "0:x._-", "circle-7"};
+
+/* BUCKETS, BUCKET, PROOF. */
+static void choose_repair(struct choices *choices, struct msg *msg, struct buf *one)
+{
+    static const uint8_t digests[BUCKET_COUNT * HASH_SIZE];
+    if (msg->type == MSG_BUCKETS) {
+        msg->buckets.stream = choose_number(choices) & UINT32_MAX;
+        msg->buckets.n = choose_number(choices) | 1;
+        choose_key(choices, msg->buckets.lab.bytes, KEY_SIZE);
+        msg->buckets.audience = bytes_of_str(audiences[choose(choices, 4)]);
+        msg->buckets.digests = bytes_of(digests, choose(choices, 2) * sizeof digests);
+    } else if (msg->type == MSG_BUCKET) {
+        msg->bucket.stream = choose_number(choices) & UINT32_MAX;
+        msg->bucket.n = choose_number(choices) | 1;
+        choose_key(choices, msg->bucket.lab.bytes, KEY_SIZE);
+        msg->bucket.audience = bytes_of_str(audiences[choose(choices, 4)]);
+        msg->bucket.bucket = (unsigned) choose(choices, BUCKET_COUNT);
+        msg->bucket.entries = choose_list(choices, one);
+        msg->bucket.pairs = choose_bytes(choices, 1000);
+        msg->bucket.pairs.size -= msg->bucket.pairs.size % PAIR_SIZE;
+    } else {
+        choose_key(choices, msg->proof.lab.bytes, KEY_SIZE);
+        msg->proof.offset = choose(choices, FORK_SIZE_MAX - 1000);
+        msg->proof.part = bytes_of(digests, 1 + choose(choices, 1000));
+        msg->proof.size = msg->proof.offset + msg->proof.part.size;
+        msg->proof.size += choose(choices, FORK_SIZE_MAX + 1 - msg->proof.size);
+    }
 }
 
 static void choose_want(struct choices *choices, struct msg *msg)
 {
-    static const char *const audiences[] = {"public", "a", "0:x._-", "circle-7"};
     msg->want.stream = choose_number(choices) & UINT32_MAX;
     choose_key(choices, msg->want.lab.bytes, KEY_SIZE);
     msg->want.audience = bytes_of_str(audiences[choose(choices, 4)]);
@@ -137,7 +208,7 @@ static void choose_msg(struct choices *choices, struct msg *msg, struct buf *one
     if (msg->type == MSG_HELLO) {
         choose_hello(choices, msg);
     } else if (msg->type == MSG_RECORDS) {
-        msg->records = choose_list(choices, one, 0);
+        msg->records = choose_list(choices, one);
     } else if (msg->type == MSG_HEADS) {
         msg->heads.upto = choose_number(choices);
         msg->heads.heads = choose_heads(choices, one);
@@ -145,8 +216,8 @@ static void choose_msg(struct choices *choices, struct msg *msg, struct buf *one
         choose_want(choices, msg);
     } else if (msg->type == MSG_DELTA) {
         msg->delta.stream = choose_number(choices) & UINT32_MAX;
-        msg->delta.entries = choose_list(choices, one, 0);
-        msg->delta.opening = choose_list(choices, two, HASH_SIZE);
+        msg->delta.entries = choose_list(choices, one);
+        msg->delta.opening = choose_opening(choices, two);
         msg->delta.withdrawn = choose_bytes(choices, 1000);
         msg->delta.withdrawn.size -= msg->delta.withdrawn.size % SLUG_HASH_SIZE;
     } else if (msg->type == MSG_DELTA_END) {
@@ -160,6 +231,8 @@ static void choose_msg(struct choices *choices, struct msg *msg, struct buf *one
     } else if (msg->type == MSG_BYE) {
         msg->bye.code = choose_number(choices);
         msg->bye.reason = bytes_of("reasonable, é", choose(choices, 15) % 12);
+    } else if (msg->type != MSG_REKEY) {
+        choose_repair(choices, msg, one);
     }
 }
 
@@ -192,6 +265,27 @@ static bool want_same(const struct msg *a, const struct msg *b)
            bytes_equal(a->want.audience, b->want.audience);
 }
 
+static bool repair_same(const struct msg *a, const struct msg *b)
+{
+    if (a->type == MSG_BUCKETS) {
+        return a->buckets.stream == b->buckets.stream && a->buckets.n == b->buckets.n &&
+               memcmp(a->buckets.lab.bytes, b->buckets.lab.bytes, KEY_SIZE) == 0 &&
+               bytes_equal(a->buckets.audience, b->buckets.audience) &&
+               bytes_equal(a->buckets.digests, b->buckets.digests);
+    }
+    if (a->type == MSG_BUCKET) {
+        return a->bucket.stream == b->bucket.stream && a->bucket.n == b->bucket.n &&
+               memcmp(a->bucket.lab.bytes, b->bucket.lab.bytes, KEY_SIZE) == 0 &&
+               bytes_equal(a->bucket.audience, b->bucket.audience) &&
+               a->bucket.bucket == b->bucket.bucket &&
+               bytes_equal(a->bucket.pairs, b->bucket.pairs) &&
+               list_same(&a->bucket.entries, &b->bucket.entries);
+    }
+    return a->proof.size == b->proof.size && a->proof.offset == b->proof.offset &&
+           memcmp(a->proof.lab.bytes, b->proof.lab.bytes, KEY_SIZE) == 0 &&
+           bytes_equal(a->proof.part, b->proof.part);
+}
+
 static bool same(const struct msg *a, const struct msg *b)
 {
     if (a->type != b->type) {
@@ -218,6 +312,10 @@ static bool same(const struct msg *a, const struct msg *b)
         return a->ack.cursor == b->ack.cursor && a->ack.upto == b->ack.upto;
     case MSG_BYE:
         return a->bye.code == b->bye.code && bytes_equal(a->bye.reason, b->bye.reason);
+    case MSG_BUCKETS:
+    case MSG_BUCKET:
+    case MSG_PROOF:
+        return repair_same(a, b);
     default:
         return a->ping == b->ping;
     }

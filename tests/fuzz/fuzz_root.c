@@ -3,9 +3,10 @@
  * tests/fuzz/fuzz_root.c: the incremental root against one computed from scratch.
  *
  * The bytes choose changes, turn by turn: entries put, put again, withdrawn, withdrawn and put.
- * What catalogue_plan says (root, count, bytes) is compared with what a plain list of entries
- * gives, summed here after doc/protocol.md §4.3 with nothing of ours. Some turns are given up, some
- * come after a restart; at the end the store verifies itself.
+ * What catalogue_plan says (digests, root, count, bytes) is compared with what a plain list of
+ * entries gives, summed here after doc/protocol.md §4.3 with nothing of ours; so are the pairs of a
+ * bucket, and what the changes alone would make. Some turns are given up, some come after a
+ * restart; at the end the store verifies itself.
  */
 #include <sodium.h>
 #include <stdio.h>
@@ -63,32 +64,40 @@ static int pair_order(const void *a, const void *b)
     return memcmp(a, b, 16);
 }
 
-static void root_of(const struct item items[SLUGS], struct hash *ret_root, uint64_t *ret_count,
-                    uint64_t *ret_bytes)
+/* What a list of entries makes. */
+struct sum {
+    struct hash root;
+    uint64_t count, bytes;
+    uint8_t pairs[SLUGS][48];
+    size_t ends[256]; /* of each bucket among the pairs */
+    uint8_t digests[256][32];
+};
+
+static void sum_up(const struct item items[SLUGS], struct sum *sum)
 {
-    static uint8_t pairs[SLUGS][48];
     uint8_t tree[256][32];
-    size_t count = 0;
-    *ret_bytes = 0;
+    memset(sum, 0, sizeof *sum);
     for (size_t i = 0; i < SLUGS; i++) {
         if (items[i].size > 0) {
             char slug[16];
             struct bytes text = slug_of(i, slug);
-            blake("essaim1 slug", text.data, text.size, pairs[count], 16);
-            memcpy(pairs[count++] + 16, items[i].leaf.bytes, 32);
-            *ret_bytes += items[i].size;
+            blake("essaim1 slug", text.data, text.size, sum->pairs[sum->count], 16);
+            memcpy(sum->pairs[sum->count++] + 16, items[i].leaf.bytes, 32);
+            sum->bytes += items[i].size;
         }
     }
-    *ret_count = count;
-    qsort(pairs, count, sizeof pairs[0], pair_order);
+    qsort(sum->pairs, sum->count, sizeof sum->pairs[0], pair_order);
     size_t at = 0;
     for (unsigned bucket = 0; bucket < 256; bucket++) {
         size_t from = at;
-        while (at < count && pairs[at][0] == bucket) {
+        while (at < sum->count && sum->pairs[at][0] == bucket) {
             at++;
         }
-        blake("essaim1 bucket", pairs[from < count ? from : 0], 48 * (at - from), tree[bucket], 32);
+        sum->ends[bucket] = at;
+        blake("essaim1 bucket", sum->pairs[from < sum->count ? from : 0], 48 * (at - from),
+              sum->digests[bucket], 32);
     }
+    memcpy(tree, sum->digests, sizeof tree);
     for (unsigned width = 128; width > 0; width /= 2) {
         for (unsigned i = 0; i < width; i++) {
             uint8_t both[64];
@@ -97,7 +106,17 @@ static void root_of(const struct item items[SLUGS], struct hash *ret_root, uint6
             blake("essaim1 node", both, sizeof both, tree[i], 32);
         }
     }
-    memcpy(ret_root->bytes, tree[0], HASH_SIZE);
+    memcpy(sum->root.bytes, tree[0], HASH_SIZE);
+}
+
+static void plan_check(const struct plan *plan, const struct sum *sum)
+{
+    for (unsigned i = 0; i < 256; i++) {
+        must(memcmp(plan->digests.buckets[i].bytes, sum->digests[i], 32) == 0);
+    }
+    must(memcmp(plan->root.bytes, sum->root.bytes, HASH_SIZE) == 0);
+    must(sum->count == plan->count);
+    must(sum->bytes == plan->bytes);
 }
 
 /* ---- a turn ---- */
@@ -166,6 +185,52 @@ static void apply(struct run *run, struct txn *txn, const struct change_list *li
     buf_done(&bytes);
 }
 
+/* The pairs of the buckets that change, and of one that does not; with the changes and without. */
+static void pairs_check(const struct run *run, struct txn *txn, const struct change_list *list,
+                        const struct sum *sum)
+{
+    static struct sum held;
+    sum_up(run->held, &held);
+    for (size_t i = 0; i <= list->count && i < 4; i++) {
+        unsigned bucket = i < list->count ? bucket_of(&list->items[i].slug_hash) : 77;
+        size_t from = bucket == 0 ? 0 : sum->ends[bucket - 1];
+        size_t held_from = bucket == 0 ? 0 : held.ends[bucket - 1];
+        struct buf pairs = {0};
+        must(catalogue_pairs(txn, run->id, list, bucket, &pairs) == ERR_OK);
+        must(bytes_equal(buf_bytes(&pairs),
+                         bytes_of(sum->pairs + from, 48 * (sum->ends[bucket] - from))));
+        buf_clear(&pairs);
+        must(catalogue_pairs(txn, run->id, NULL, bucket, &pairs) == ERR_OK);
+        must(bytes_equal(buf_bytes(&pairs),
+                         bytes_of(held.pairs + held_from, 48 * (held.ends[bucket] - held_from))));
+        buf_done(&pairs);
+    }
+}
+
+/* What the changes by themselves would make. */
+static void alone_check(const struct change_list *list)
+{
+    static struct item items[SLUGS];
+    static struct sum sum;
+    struct plan *plan = malloc(sizeof *plan);
+    must(plan != NULL);
+    memset(items, 0, sizeof items);
+    for (size_t i = 0; i < SLUGS; i++) {
+        char slug[16];
+        struct slug_hash hash = hash_slug(slug_of(i, slug));
+        for (size_t k = 0; k < list->count; k++) {
+            const struct change *change = &list->items[k];
+            if (memcmp(change->slug_hash.bytes, hash.bytes, SLUG_HASH_SIZE) == 0) {
+                items[i] = (struct item){.leaf = change->leaf, .size = change->size};
+            }
+        }
+    }
+    sum_up(items, &sum);
+    must(change_plan(list, plan) == ERR_OK);
+    plan_check(plan, &sum);
+    free(plan);
+}
+
 static void turn(struct run *run)
 {
     struct choices *choices = &run->choices;
@@ -187,12 +252,11 @@ static void turn(struct run *run)
     must(plan != NULL);
     must(change_settle(&list, &dropped) == ERR_OK);
     must(catalogue_plan(txn, run->id, &list, plan) == ERR_OK);
-    struct hash root;
-    uint64_t count = 0, bytes = 0;
-    root_of(run->items, &root, &count, &bytes);
-    must(memcmp(root.bytes, plan->root.bytes, HASH_SIZE) == 0);
-    must(count == plan->count);
-    must(bytes == plan->bytes);
+    static struct sum sum;
+    sum_up(run->items, &sum);
+    plan_check(plan, &sum);
+    pairs_check(run, txn, &list, &sum);
+    alone_check(&list);
     if (keep) {
         apply(run, txn, &list, plan);
         must(bodies_drop(txn, &dropped) == ERR_OK);

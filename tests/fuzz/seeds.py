@@ -102,6 +102,10 @@ def lab(generation, last_good):
     return pack(["lab", 1, KEY, generation, "Ti Lab", KEY, KEY, 1767225600, last_good])
 
 
+def recover(link_pk=KEY):
+    return pack(["recover", 1, KEY, link_pk, 1767225600])
+
+
 def head(n, audience="public"):
     return pack(["head", 1, NETWORK, KEY, 1, audience, n, 3, 900, KEY, bytes(32), 1767225600,
                  INSTANCE])
@@ -122,9 +126,14 @@ MESSAGES = [
     [5, 1, [], b"", []],
     [6, 1, signed(head(4))],
     [6, 1, None],
+    [1, 1, 0, NETWORK, KEY, 0, b"statement", 0, INSTANCE, None, 0],
+    [5, 1, [], b"", [KEY, bytes([0, 0, 0, 0, 0, 0, 0, 1]), b"\1" + KEY, KEY]],
     [7, 1, KEY, "public", 1, b""],
-    [8, 1, KEY, "public", 1, 255, b"", []],
-    [9, KEY, b"proof"],
+    [7, 1, KEY, "public", 2**64 - 1, bytes(8192)],
+    [8, 1, KEY, "public", 1, 0, b"", []],
+    [8, 1, KEY, "public", 7, 255, bytes(96), [entry()]],
+    [9, KEY, 1, 0, b"p"],
+    [9, KEY, 524288, 524283, b"proof"],
     [10, 5, 6],
     [11, 1],
     [12, 2**40],
@@ -167,12 +176,16 @@ def seeds():
     for payload in (lab(1, []), lab(2**32, [[NETWORK, "public", 1, KEY]] * 3), lab(0, [])):
         yield "lab", b"\0" + payload
     yield "lab", b"\1" + signed(lab(1, []))
+    for payload in (recover(), recover(bytes(32)), recover(b""), lab(1, [])):
+        yield "recover", b"\0" + payload
+        yield "recover", b"\1" + signed(payload)
     for payload in (head(1), head(2**63, "a:b"), head(0)):
         yield "head", b"\0" + payload
     yield "head", b"\1" + signed(head(1))
     for message in MESSAGES:
         yield "msg", b"\0" + pack(message)
-        yield "msg", bytes([1, message[0]]) + bytes(range(1, 120))
+    for number in range(14):
+        yield "msg", bytes([1, number]) + bytes(range(1, 120))
     yield "did", KEY
     yield "did", bytes(32)
     yield "did", PARAMS["peers_add"][0]["lab"].encode()
@@ -230,6 +243,30 @@ for lie in range(1, 10):
 for fork in ([0, 0, 3, 3], [2], [3]):
     CONTENTS.append(("peer", bytes(BEGIN + [5, 0] + fork + ANNOUNCE + [13, 0]
                                    + [0, 0, 1, 7] + ANNOUNCE + [13, 0])))
+with open(os.path.join(HERE, "..", "golden", "vectors.json"), encoding="utf-8") as file:
+    VECTORS = json.load(file)
+CONTENTS += [("fork", b"\1" + bytes.fromhex(one["bytes"])) for one in VECTORS["forks"]]
+CONTENTS += [("recover", b"\1" + bytes.fromhex(one["bytes"])) for one in VECTORS["recoveries"]]
+CONTENTS += [("msg", b"\0" + bytes.fromhex(one["bytes"]) + bytes(one["zeros"]))
+             for one in VECTORS["bad"] if one["what"] == "message" and one["zeros"] < 100]
+# Two heads in common; 3 of each; b: 4, 5 joins a's 3, 6, 7; a: 4. Then heads 4 and 7 of them from
+# 3 on, as they are, altered in each way, with a bit flipped; and two heads of one branch.
+BRANCHES, SHOWN = [0, 2, 3, 0, 5, 0, 4, 0], [0, 3, 6, 1]
+for rest in ([0], [2, 0, 99, 1], [3, 1, 5, 64], *([1, i, act, 1] for act in range(7) for i in (0, 1)),
+             *([1, 0, 2, k] for k in range(7)),
+             *([1, i, 5] + [int(i == at) for i in range(4)] for at in range(4) for i in (0, 1))):
+    CONTENTS.append(("fork", bytes(BRANCHES + SHOWN + rest)))
+for k in (2, 4, 5):
+    CONTENTS.append(("fork", bytes(BRANCHES + [0, 3, 3, 1, 1, 0, 2, k])))
+for shown in ([0, 2, 2, 0], [0, 3, 6, 0], [0, 3, 6, 2], [7, 3, 5, 1], [0, 0, 0, 0]):
+    CONTENTS.append(("fork", bytes(BRANCHES + shown + [0])))
+# From 3: four hashes and a side of two; a tie; sixteen sides and one more.
+CONTENTS.append(("opening", bytes([2, 1] + [0, 1] * 4 + [8, 2, 10, 9, 10, 9, 0, 5])))
+CONTENTS.append(("opening", bytes([0, 0] + [0, 5] + [8, 0, 10, 4, 0, 5, 8, 0, 10, 5])))
+CONTENTS.append(("opening", bytes([4, 1] + [0, 9, 8, 3, 10, 7] * 17)))
+for number in range(8):
+    dice = b"".join(hashlib.sha512(bytes([number, i, 1])).digest() for i in range(4))
+    CONTENTS += [("fork", b"\0" + dice), ("opening", dice)]
 for number in range(6):
     dice = b"".join(hashlib.sha512(bytes([number, i])).digest() for i in range(6))
     CONTENTS += [(name, dice) for name in ("control", "peer", "root")]
