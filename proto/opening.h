@@ -38,8 +38,8 @@ void opening_done(struct opening *opening); /* accepts zeroed ones; leaves a zer
 /* One item as it is sent. ERR_MALFORMED: not of 32, 8 or 33 bytes, a side before any hash, twice in
  * one place, empty (found at the next hash or by opening_check), longer than the trunk, or as long
  * with a tip hash not below the trunk's, k of 0 or beyond its merge head. ERR_SIZE: over
- * OPENING_COUNT_MAX hashes in all or OPENING_SIDES_MAX sides. ERR_NOMEM. A refused item leaves what
- * was there. */
+ * OPENING_COUNT_MAX hashes in all, OPENING_SIDE_COUNT_MAX in a side or OPENING_SIDES_MAX sides.
+ * ERR_NOMEM. A refused item leaves what was there. */
 MUST_USE enum err opening_add(struct opening *opening, struct bytes item);
 /* The items again, in order: *at = 0 to start; false at the end. `room` holds the item given. */
 struct opening_at {

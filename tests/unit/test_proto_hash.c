@@ -194,6 +194,19 @@ static void a_link_secret_of_zeroes_is_no_key(void **state)
     assert_int_equal(public_key[0], 7);
 }
 
+static void a_wiped_secret_is_zeroes_to_its_end_and_no_further(void **state)
+{
+    (void) state;
+    uint8_t secret[40];
+    static const uint8_t zeros[40];
+    memset(secret, 7, sizeof secret);
+    secret_wipe(secret, 39);
+    assert_memory_equal(secret, zeros, 39);
+    assert_int_equal(secret[39], 7);
+    secret_wipe(secret, 0);
+    assert_int_equal(secret[39], 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +222,7 @@ int main(void)
         cmocka_unit_test(a_payload_over_the_limit_is_refused_unread),
         cmocka_unit_test(a_link_key_is_that_of_another_program),
         cmocka_unit_test(a_link_secret_of_zeroes_is_no_key),
+        cmocka_unit_test(a_wiped_secret_is_zeroes_to_its_end_and_no_further),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -460,6 +460,26 @@ static void hashes_fit_up_to_their_limit_trunk_and_sides_together(void **state)
     opening_done(&opening);
 }
 
+static void a_side_has_at_most_its_largest_count(void **state)
+{
+    (void) state;
+    struct opening opening = {0};
+    uint8_t hash[HASH_SIZE] = {9}, k[8] = {[7] = 1}, side[OPENING_ITEM_MAX] = {OPENING_SIDE_MARK};
+    struct hash from = {{1}}, reached;
+    opening_begin(&opening, 1);
+    for (size_t i = 0; i < OPENING_SIDE_COUNT_MAX + 2; i++) {
+        assert_err(opening_add(&opening, BYTES_OF_ARRAY(hash)), ERR_OK);
+    }
+    assert_err(opening_add(&opening, BYTES_OF_ARRAY(k)), ERR_OK);
+    for (size_t i = 0; i < OPENING_SIDE_COUNT_MAX; i++) {
+        assert_err(opening_add(&opening, BYTES_OF_ARRAY(side)), ERR_OK);
+    }
+    assert_err(opening_add(&opening, BYTES_OF_ARRAY(side)), ERR_SIZE);
+    assert_int_equal(opening.sides[0].count, 16384);
+    assert_err(opening_history(&opening, &from, NULL, NULL, opening.sides[0].n, &reached), ERR_OK);
+    opening_done(&opening);
+}
+
 static void numbers_end_at_the_largest(void **state)
 {
     (void) state;
@@ -573,6 +593,7 @@ int main(void)
         cmocka_unit_test(a_refused_item_leaves_what_was_there),
         cmocka_unit_test(sixteen_sides_fit_and_one_more_does_not),
         cmocka_unit_test(hashes_fit_up_to_their_limit_trunk_and_sides_together),
+        cmocka_unit_test(a_side_has_at_most_its_largest_count),
         cmocka_unit_test(numbers_end_at_the_largest),
         cmocka_unit_test(only_histories_below_the_first_hash_are_asked_for),
         cmocka_unit_test(without_memory_an_item_is_refused_and_nothing_is_lost),

@@ -142,6 +142,12 @@ static void a_length_no_form_can_say_is_an_error(void **state)
     buf_clear(&buf);
     pack_map(&buf, over);
     assert_err(buf.err, ERR_SIZE);
+    buf.err = ERR_NOMEM; /* the first error stays */
+    pack_str(&buf, bytes_of("", over));
+    pack_bin(&buf, bytes_of("", over));
+    pack_array(&buf, over);
+    pack_map(&buf, over);
+    assert_err(buf.err, ERR_NOMEM);
     assert_int_equal(buf.size, 0);
     buf_done(&buf);
 }

@@ -8,6 +8,7 @@
 #include "base/defer.h"
 #include "proto/pack.h"
 #include "proto/proof.h"
+#include "proto/scan.h"
 
 #define ENTRIES 300
 
@@ -207,6 +208,88 @@ static void no_altered_bit_and_no_cut_passes(void **state)
     assert_err(proof_verify(buf_bytes(&proof), &proven), ERR_OK);
 }
 
+/* The packed proof with item `item` replaced; 8 and more: appended. */
+static void expect_replaced(struct bytes whole, size_t item, struct bytes packed, enum err wanted)
+{
+    defer(buf_done) struct buf bytes = {0};
+    size_t at = 1;
+    buf_put_u8(&bytes, (uint8_t) (item < 8 ? 0x98 : 0x99));
+    for (size_t i = 0; i < 8; i++) {
+        size_t from = at;
+        assert_err(scan_skip(whole, &at), ERR_OK);
+        buf_put(&bytes, i == item ? packed : bytes_of(whole.data + from, at - from));
+    }
+    if (item >= 8) {
+        buf_put(&bytes, packed);
+    }
+    struct proven proven;
+    assert_err(proof_verify(buf_bytes(&bytes), &proven), wanted);
+}
+
+static void an_item_of_another_kind_or_bounds_is_invalid(void **state)
+{
+    struct made *made = *state;
+    defer(buf_done) struct buf entry = {0};
+    defer(buf_done) struct buf proof = {0};
+    entry_make(5, &entry);
+    prove(made, "fiche-5", buf_bytes(&entry), &proof);
+    static const uint8_t nothing[] = {0xc0}, number[] = {0x02}, below[] = {0xff};
+    static const uint8_t text[] = {0xa5, 'p', 'r', 'o', 'o', 'm'}, none[] = {0xc4, 0};
+    static const uint8_t odd[] = {0xc4, 1, 0}, capital[] = {0xa1, 'A'}, empty[] = {0x90};
+    static const uint8_t few[] = {0x98, 0xc4, 0,    0xc4, 0,    0xc4, 0,    0xc4, 0,
+                                  0xc4, 0,    0xc4, 0,    0xc4, 0,    0xc4, 0};
+    static const uint8_t mixed[] = {0x98, 1, 2, 3, 4, 5, 6, 7, 8};
+    struct bytes whole = buf_bytes(&proof);
+    expect_replaced(whole, 0, BYTES_OF_ARRAY(text), ERR_INVALID);
+    expect_replaced(whole, 1, BYTES_OF_ARRAY(number), ERR_INVALID);
+    expect_replaced(whole, 1, BYTES_OF_ARRAY(below), ERR_INVALID);
+    for (size_t item = 0; item < 8; item++) {
+        if (item != 1) {
+            expect_replaced(whole, item, BYTES_OF_ARRAY(number), ERR_INVALID);
+        }
+        if (item != 5) { /* nil for the entry: it is said to be absent */
+            expect_replaced(whole, item, BYTES_OF_ARRAY(nothing), ERR_INVALID);
+        }
+    }
+    expect_replaced(whole, 4, BYTES_OF_ARRAY(capital), ERR_SLUG);
+    expect_replaced(whole, 5, BYTES_OF_ARRAY(none), ERR_INVALID);
+    expect_replaced(whole, 6, BYTES_OF_ARRAY(odd), ERR_INVALID);
+    expect_replaced(whole, 7, BYTES_OF_ARRAY(empty), ERR_INVALID);
+    expect_replaced(whole, 7, BYTES_OF_ARRAY(few), ERR_INVALID);
+    expect_replaced(whole, 7, BYTES_OF_ARRAY(mixed), ERR_INVALID);
+    expect_replaced(whole, 8, BYTES_OF_ARRAY(nothing), ERR_INVALID);
+}
+
+static void a_record_of_another_generation_or_lab_proves_nothing(void **state)
+{
+    struct made *made = *state;
+    defer(buf_done) struct buf entry = {0};
+    entry_make(5, &entry);
+    for (unsigned other = 0; other < 2; other++) {
+        defer(buf_done) struct buf record_bytes = {0};
+        defer(buf_done) struct buf proof = {0};
+        uint8_t seed[SIGN_SEED_SIZE] = {(uint8_t) (7 + 10 * other)};
+        uint8_t root_secret[SIGN_SECRET_SIZE];
+        struct lab_record record = {.generation = 2 - other, .name = bytes_of_str("Ti Lab")};
+        sign_keypair(seed, record.lab.bytes, root_secret);
+        memcpy(record.signing_pk, made->signing_secret + SIGN_SEED_SIZE, KEY_SIZE);
+        assert_err(lab_record_sign(&record, root_secret, &record_bytes), ERR_OK);
+        struct made changed = *made;
+        changed.record = record_bytes;
+        prove(&changed, "fiche-5", buf_bytes(&entry), &proof);
+        struct proven proven;
+        assert_err(proof_verify(buf_bytes(&proof), &proven), ERR_SIGNATURE);
+    }
+}
+
+static void more_bytes_than_a_proof_may_have_are_not_read(void **state)
+{
+    (void) state;
+    static const uint8_t one[1];
+    struct proven proven;
+    assert_err(proof_verify(bytes_of(one, PROOF_SIZE_MAX + 1), &proven), ERR_SIZE);
+}
+
 static int set_up(void **state)
 {
     *state = made_new();
@@ -228,6 +311,9 @@ int main(void)
         cmocka_unit_test(another_entrys_bytes_prove_nothing),
         cmocka_unit_test(a_head_of_another_key_proves_nothing),
         cmocka_unit_test(no_altered_bit_and_no_cut_passes),
+        cmocka_unit_test(an_item_of_another_kind_or_bounds_is_invalid),
+        cmocka_unit_test(a_record_of_another_generation_or_lab_proves_nothing),
+        cmocka_unit_test(more_bytes_than_a_proof_may_have_are_not_read),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

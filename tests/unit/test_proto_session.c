@@ -17,6 +17,7 @@
 #include "base/defer.h"
 #include "base/limits.h"
 #include "proto/noise.h"
+#include "tests/unit/lack.h"
 
 /* Clamping drops the lowest three bits. */
 static const uint8_t secrets[4][32] = {{0x10}, {0x20}, {0x30}, {0x40}};
@@ -780,6 +781,85 @@ static void a_receiver_takes_2_to_the_20_messages_without_a_rekey_and_not_one_mo
     buf_done(&raw.wire);
 }
 
+#define TRY(call)                                                                                  \
+    do {                                                                                           \
+        enum err tried = (call);                                                                   \
+        if (tried != ERR_OK) {                                                                     \
+            return tried;                                                                          \
+        }                                                                                          \
+    } while (0)
+
+static enum err carried(struct session *from, struct session *to)
+{
+    struct bytes message;
+    struct buf *wire = session_take(from);
+    enum err err = wire == NULL ? ERR_OK : session_feed(to, buf_bytes(wire));
+    buf_free(wire);
+    if (err == ERR_OK) {
+        err = session_next(to, &message);
+    }
+    return err == ERR_MORE ? ERR_OK : err;
+}
+
+/* A handshake, and a message each way with a rekey before it. */
+static enum err life(struct link *link)
+{
+    enum err err = ERR_OK;
+    static uint8_t large[20000];
+    link->dialler = session_new(true, secrets[0], secrets[1], &err);
+    if (link->dialler != NULL) {
+        link->responder = session_new(false, secrets[2], secrets[3], &err);
+    }
+    TRY(err);
+    TRY(carried(link->dialler, link->responder));
+    TRY(carried(link->responder, link->dialler));
+    TRY(carried(link->dialler, link->responder));
+    TRY(session_rekey(link->dialler));
+    TRY(session_send(link->dialler, BYTES_OF_ARRAY(large)));
+    TRY(session_send(link->dialler, BYTES_OF_ARRAY(large)));
+    TRY(carried(link->dialler, link->responder));
+    TRY(session_send(link->responder, bytes_of_str("answer")));
+    return carried(link->responder, link->dialler);
+}
+
+static void without_memory_a_session_says_so_and_loses_none(void **state)
+{
+    (void) state;
+    bool met = true;
+    for (unsigned granted = 0; met; granted++) {
+        struct link link = {0};
+        lack_begin(granted);
+        enum err err = life(&link);
+        met = lack_end();
+        assert_int_equal(err, met ? ERR_NOMEM : ERR_OK);
+        link_done(&link);
+        assert_true(granted < 100);
+    }
+}
+
+static void what_found_no_memory_can_be_sent_again(void **state)
+{
+    (void) state;
+    struct link link = link_made();
+    static const uint8_t large[20000] = {1};
+    struct bytes message;
+    send_text(link.dialler, "first");
+    lack_begin(0);
+    assert_int_equal(session_send(link.dialler, BYTES_OF_ARRAY(large)), ERR_NOMEM);
+    assert_true(lack_end());
+    assert_int_equal(session_send(link.dialler, BYTES_OF_ARRAY(large)), ERR_OK);
+    struct buf *wire = session_take(link.dialler);
+    lack_begin(0);
+    assert_int_equal(session_feed(link.responder, buf_bytes(wire)), ERR_NOMEM);
+    assert_true(lack_end());
+    assert_int_equal(session_feed(link.responder, buf_bytes(wire)), ERR_OK);
+    buf_free(wire);
+    expect_text(link.responder, "first");
+    assert_int_equal(session_next(link.responder, &message), ERR_OK);
+    assert_true(bytes_equal(message, BYTES_OF_ARRAY(large)));
+    link_done(&link);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -807,6 +887,8 @@ int main(void)
         cmocka_unit_test(a_rekey_changes_the_key_of_its_own_direction_only),
         cmocka_unit_test(a_sender_rekeys_by_itself_with_message_2_to_the_20),
         cmocka_unit_test(a_receiver_takes_2_to_the_20_messages_without_a_rekey_and_not_one_more),
+        cmocka_unit_test(without_memory_a_session_says_so_and_loses_none),
+        cmocka_unit_test(what_found_no_memory_can_be_sent_again),
     };
     if (sodium_init() < 0) {
         return 1;
