@@ -60,6 +60,8 @@ void client_down(struct node *node, struct client *client)
             break;
         }
     }
+    import_drop(node, client);
+    export_drop(client);
     buf_free(client->out);
     free(client->watch_items);
     free(client);
@@ -505,6 +507,8 @@ static enum err client_write(struct node *node, struct client *client, const str
         return peers_add(node, client, msg->id, &msg->params);
     case CTL_peers_remove:
         return peers_remove(node, client, msg->id, &msg->params);
+    case CTL_bundle_import:
+        return import_request(node, client, msg->id, &msg->params);
     case CTL_sync:
         return sync_begin(node, client, msg->id, &msg->params);
     case CTL_watch:
@@ -572,6 +576,7 @@ enum err client_bytes(struct node *node, struct client *client, struct bytes byt
 
 enum err clients_tick(struct node *node)
 {
+    imports_tick(node);
     for (size_t i = 0; i < node->client_count; i++) {
         struct batch *batch = &node->clients[i]->batch;
         if (batch->open && node->now_ms - batch->touched_ms >= BATCH_IDLE_MS) {
@@ -586,7 +591,7 @@ enum err clients_tick(struct node *node)
 
 uint64_t clients_wake_ms(const struct node *node)
 {
-    uint64_t wake = UINT64_MAX;
+    uint64_t wake = imports_wake_ms(node);
     for (size_t i = 0; i < SYNC_WAITS_MAX; i++) {
         if (node->syncs[i].open && node->syncs[i].deadline_ms < wake) {
             wake = node->syncs[i].deadline_ms;

@@ -168,7 +168,8 @@ static uint64_t fetch_stalls_ms(const struct fetch *fetch)
     if (!fetch->complete && fetch->link->delta_ms > last) {
         last = fetch->link->delta_ms;
     }
-    return last + FETCH_STALL_MS;
+    bool file = fetch->link != NULL && fetch->link->file;
+    return last + (file ? IMPORT_IDLE_MS : FETCH_STALL_MS); /* a file cannot be asked elsewhere */
 }
 
 /* A link that let us wait is left alone for a while, longer each time, until it serves something.
@@ -357,6 +358,57 @@ static struct fetch *fetch_free_slot(struct node *node)
     return NULL;
 }
 
+/* What came is kept; the file goes on from there. */
+static enum err fetch_yield(struct node *node, struct fetch *fetch)
+{
+    enum err err = fetch_keep(node, fetch);
+    fetch_abandon(node, fetch);
+    return err;
+}
+
+/* A slot for a file: a free one, or that of the peer which has been silent longest. NULL: all wait
+ * for their jobs. */
+static struct fetch *fetch_take_slot(struct node *node)
+{
+    struct fetch *oldest = fetch_free_slot(node);
+    for (size_t i = 0; i < FETCHES_MAX && (oldest == NULL || oldest->open); i++) {
+        struct fetch *fetch = &node->fetches[i];
+        if (!fetch->complete && (oldest == NULL || fetch->progress_ms < oldest->progress_ms)) {
+            oldest = fetch;
+        }
+    }
+    return oldest;
+}
+
+enum err fetch_open(struct node *node, struct link *link, struct offer *offer,
+                    struct fetch **ret_fetch)
+{
+    struct txn *txn = NULL;
+    struct held_head held;
+    struct fetch *fetch = fetch_of(node, offer->catalogue);
+    fetch = fetch != NULL ? fetch : fetch_take_slot(node);
+    enum err err = fetch == NULL || fetch->complete ? ERR_BUSY : ERR_OK;
+    if (err == ERR_OK && fetch->open) {
+        err = fetch_yield(node, fetch);
+    }
+    if (err == ERR_OK) {
+        err = node_txn(node, &txn);
+    }
+    if (err == ERR_OK) {
+        err = catalogue_head(txn, offer->catalogue, &held);
+    }
+    if (err == ERR_OK && head_compare(&offer->head, &held.head) <= 0) {
+        err = ERR_STALE;
+    }
+    if (err == ERR_OK || err == ERR_NOT_FOUND) {
+        err = fetch_begin(node, link, offer, fetch);
+    }
+    if (err == ERR_OK) {
+        *ret_fetch = fetch;
+    }
+    return err;
+}
+
 static unsigned fetches_on(const struct node *node, const struct link *link)
 {
     unsigned count = 0;
@@ -525,28 +577,35 @@ enum err fetch_convict(struct node *node, struct fetch *fetch, enum err why)
     return err;
 }
 
+/* `link` is asked at once, in that way, or only later. */
+static void offers_retry(struct node *node, struct link *link, const struct fetch *fetch,
+                         enum ask ask)
+{
+    bool asked = link == fetch->link;
+    for (size_t k = 0; k < link->offer_count; k++) {
+        struct offer *offer = &link->offers[k];
+        if (offer->catalogue == fetch->catalogue && offer->own == fetch->own) {
+            offer->fetching = false;
+            offer->not_before_ms = asked ? 0 : node->now_ms + RETRY_MS;
+            offer->ask = asked ? ask : offer->ask;
+        }
+    }
+}
+
 enum err fetch_again(struct node *node, struct fetch *fetch, enum ask ask)
 {
-    struct link *asked = fetch->link;
-    uint32_t catalogue = fetch->catalogue;
-    bool own = fetch->own;
     struct txn *txn = NULL;
     enum err err = fetch->has_staging ? node_txn(node, &txn) : ERR_OK;
     if (err == ERR_OK && txn != NULL) {
-        err = staging_drop(txn, catalogue);
+        err = staging_drop(txn, fetch->catalogue);
+    }
+    for (size_t i = 0; i < node->link_count; i++) {
+        offers_retry(node, node->links[i], fetch, ask);
+    }
+    if (fetch->link != NULL && fetch->link->file) {
+        offers_retry(node, fetch->link, fetch, ask);
     }
     fetch_done(fetch);
-    for (size_t i = 0; i < node->link_count; i++) {
-        struct link *link = node->links[i];
-        for (size_t k = 0; k < link->offer_count; k++) {
-            struct offer *offer = &link->offers[k];
-            if (offer->catalogue == catalogue && offer->own == own) {
-                offer->fetching = false;
-                offer->not_before_ms = link == asked ? 0 : node->now_ms + RETRY_MS;
-                offer->ask = link == asked ? ask : offer->ask;
-            }
-        }
-    }
     return err;
 }
 

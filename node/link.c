@@ -81,7 +81,7 @@ void link_close(struct node *node, struct link *link, enum bye code, const char 
     if (link->state == LINK_CLOSING) {
         return;
     }
-    if (link->state == LINK_READY) {
+    if (link->state == LINK_READY && !link->file) {
         char did[DID_SIZE_MAX];
         did_encode(&link->lab, did);
         node_log(node, 6, "link-close: %s (%d %s)", did, (int) code, reason);
@@ -90,8 +90,21 @@ void link_close(struct node *node, struct link *link, enum bye code, const char 
     link_move(link, LINK_CLOSING);
 }
 
-static void link_free(struct link *link)
+struct link *link_file(void)
 {
+    struct link *link = calloc(1, sizeof *link);
+    if (link != NULL) {
+        link->file = true;
+        link->state = LINK_READY;
+    }
+    return link;
+}
+
+void link_free(struct link *link)
+{
+    if (link == NULL) {
+        return;
+    }
     session_free(link->session);
     buf_done(&link->out);
     buf_done(&link->proof);

@@ -488,7 +488,10 @@ static enum err turn_undone(struct node *node)
         }
         link_down(node, node->links[0]);
     }
-    enum err err = own_load(node);
+    enum err err = imports_undo(node);
+    if (err == ERR_OK) {
+        err = own_load(node);
+    }
     if (err == ERR_OK) {
         err = peers_undo(node); /* cursors of this turn passed what it did not keep */
     }
@@ -501,7 +504,10 @@ static enum err turn_undone(struct node *node)
 
 static enum err turn_commit(struct node *node)
 {
-    enum err err = own_settle(node);
+    enum err err = imports_settle(node);
+    if (err == ERR_OK) {
+        err = own_settle(node);
+    }
     if (err == ERR_OK) {
         err = fetch_schedule(node);
     }
@@ -542,7 +548,10 @@ enum err node_settle(struct node *node, struct effects *effects)
     if (node->job.kind != JOB_OWN) {
         own_answer(node, ERR_OK);
     }
-    err = watch_changed(node);
+    err = imports_answer(node);
+    if (err == ERR_OK) {
+        err = watch_changed(node);
+    }
     if (err == ERR_OK) {
         err = node_flush(node);
     }

@@ -926,6 +926,8 @@ enum err query_answer(struct node *node, struct client *client, struct txn *txn,
         return query_prove(&asking);
     case CTL_identity:
         return query_identity(&asking);
+    case CTL_bundle_export:
+        return export_answer(node, client, txn, msg);
     case CTL_forks:
         return query_forks(&asking);
     case CTL_fork_show:

@@ -79,8 +79,8 @@ static void report_fetches(const struct node *node, struct buf *out)
         bool job = node->job.kind == JOB_FETCH && node->job.fetch == fetch;
         put_uint(out, "count", job ? fetch->target_count : fetch->changes.count);
         pack_cstr(out, "from");
-        pack_bin(out,
-                 fetch->link != NULL ? BYTES_OF_ARRAY(fetch->link->lab.bytes) : (struct bytes){0});
+        bool peer = fetch->link != NULL && !fetch->link->file;
+        pack_bin(out, peer ? BYTES_OF_ARRAY(fetch->link->lab.bytes) : (struct bytes){0});
         pack_cstr(out, "lab");
         pack_bin(out, BYTES_OF_ARRAY(fetch->name.lab.bytes));
         put_uint(out, "n", fetch->target_n);

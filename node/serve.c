@@ -21,10 +21,18 @@
 
 static void serve_nothing(struct node *node, struct link *link, uint64_t number)
 {
+    link->nothing_sent++;
     link_send(node, link, &(struct msg){.type = MSG_DELTA_END, .delta_end = {.stream = number}});
 }
 
 enum err serve_want(struct node *node, struct link *link, const struct msg *msg)
+{
+    struct txn *txn = NULL;
+    enum err err = node_txn(node, &txn);
+    return err == ERR_OK ? serve_open(node, link, txn, msg) : err;
+}
+
+enum err serve_open(struct node *node, struct link *link, struct txn *txn, const struct msg *msg)
 {
     struct stream *stream = NULL;
     for (size_t i = 0; i < STREAMS_MAX; i++) {
@@ -38,10 +46,8 @@ enum err serve_want(struct node *node, struct link *link, const struct msg *msg)
     }
     struct catalogue_name name = {.network = node->network, .lab = msg->want.lab};
     bytes_copy(name.audience, msg->want.audience);
-    struct txn *txn = NULL;
     uint32_t catalogue = 0;
-    enum err err = strcmp(name.audience, "public") != 0 || stream == NULL ? ERR_NOT_FOUND
-                                                                          : node_txn(node, &txn);
+    enum err err = strcmp(name.audience, "public") != 0 || stream == NULL ? ERR_NOT_FOUND : ERR_OK;
     if (err == ERR_OK) {
         err = catalogue_find(txn, &name, &catalogue);
     }
@@ -114,6 +120,7 @@ static enum err serve_entries(struct node *node, struct link *link, struct strea
         return err;
     }
     if (count > 0 && raw.err == ERR_OK) {
+        link->entries_sent += count;
         link_send(node, link,
                   &(struct msg){.type = MSG_DELTA,
                                 .delta = {.stream = stream->number,

@@ -30,6 +30,7 @@
 #define CURSOR_DELAY_MS 200
 #define JOB_CHANGES_MIN 2000
 #define BATCH_IDLE_MS 60000
+#define IMPORT_IDLE_MS 60000
 #define OFFERS_MAX 4096
 #define SYNC_WAITS_MAX 64
 #define COMPACT_WAITS_MAX CTL_CLIENTS_MAX
@@ -89,6 +90,7 @@ struct link {
     enum link_state state;
     bool file;      /* a bundle, not a connection: what is sent to it goes to `out` */
     struct buf out; /* FILE: u16 length and message, each */
+    uint64_t entries_sent, nothing_sent; /* FILE: entries, and deltas that could not be served */
     bool dialled, close_sent;
     bool reader; /* of a lab that is being recovered: it reads, beside its ordinary link */
     uint64_t said_generation; /* of our record: what our HELLO named */
@@ -208,6 +210,8 @@ struct client {
     enum role role;
     bool closing, watching;
     struct batch batch;
+    struct exporting *exporting; /* export.c; NULL */
+    struct importing *importing; /* import.c; NULL; at most one client has it */
     struct buf *out;
     size_t queued;
     struct watch_item *watch_items;
@@ -395,6 +399,9 @@ struct link *link_find(struct node *node, uint32_t number);
 MUST_USE enum err link_up(struct node *node, const struct event *event);
 MUST_USE enum err link_bytes(struct node *node, struct link *link, struct bytes bytes);
 void link_down(struct node *node, struct link *link);
+/* A pseudo link of no lab, READY, in no list. NULL without memory. */
+struct link *link_file(void);
+void link_free(struct link *link); /* accepts NULL */
 /* Queues a message on the session. */
 void link_send(struct node *node, struct link *link, const struct msg *msg);
 /* BYE and close. */
@@ -444,6 +451,10 @@ uint64_t fetch_wake_ms(const struct node *node);
 struct fetch *fetch_of(struct node *node, uint32_t catalogue); /* NULL */
 /* The one that link serves on that stream; NULL: given up meanwhile. */
 struct fetch *fetch_on(struct node *node, const struct link *link, uint64_t stream);
+/* For a file, which goes before peers: opens the fetch of that offer; whoever was asked is asked no
+ * more. ERR_STALE: it is held already. ERR_BUSY: a job must run first. */
+MUST_USE enum err fetch_open(struct node *node, struct link *link, struct offer *offer,
+                             struct fetch **ret_fetch);
 /* The offer it serves; NULL when that is gone. */
 struct offer *fetch_offer(struct fetch *fetch);
 /* Drops what is staged and asks the same link once more, in that way; the others only later. */
@@ -563,6 +574,9 @@ MUST_USE enum err rotate_statement(struct node *node);
 
 /* serve.c */
 MUST_USE enum err serve_want(struct node *node, struct link *link, const struct msg *msg);
+/* The same, from a snapshot. */
+MUST_USE enum err serve_open(struct node *node, struct link *link, struct txn *txn,
+                             const struct msg *msg);
 MUST_USE enum err serve_flush(struct node *node, struct link *link, struct txn *txn);
 
 /* own.c */
@@ -637,6 +651,24 @@ MUST_USE enum err query_answer(struct node *node, struct client *client, struct 
 /* A lab by did, alias, or name; empty = own. */
 MUST_USE enum err query_lab(struct node *node, struct txn *txn, struct bytes text,
                             struct lab_id *ret_lab);
+
+/* export.c */
+MUST_USE enum err export_answer(struct node *node, struct client *client, struct txn *txn,
+                                const struct ctl_msg *msg);
+void export_drop(struct client *client);
+
+/* import.c */
+MUST_USE enum err import_request(struct node *node, struct client *client, uint32_t id,
+                                 const msgpack_object *params);
+/* Before the commit: goes on where a job was waited for. */
+MUST_USE enum err imports_settle(struct node *node);
+/* After it. */
+MUST_USE enum err imports_answer(struct node *node);
+/* The turn was undone, and with it every fetch. */
+MUST_USE enum err imports_undo(struct node *node);
+void import_drop(struct node *node, struct client *client); /* what came is kept for the next */
+void imports_tick(struct node *node);
+uint64_t imports_wake_ms(const struct node *node);
 
 /* report.c */
 MUST_USE enum err report_status(struct node *node, struct txn *txn, struct buf *into);

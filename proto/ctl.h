@@ -29,6 +29,8 @@ enum role { ROLE_NONE, ROLE_READER, ROLE_AGENT, ROLE_COORDINATOR, ROLE_ADMIN };
     X(peers_remove, ADMIN,  true) \
     X(sync,         READER, true) \
     X(watch,        READER, true) \
+    X(bundle_export, READER, false) \
+    X(bundle_import, AGENT, true) \
     X(verify,       READER, false) \
     X(prove,        READER, false) \
     X(forks,        READER, false) \

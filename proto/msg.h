@@ -14,6 +14,8 @@
 #include "base/limits.h"
 #include "proto/hash.h"
 
+/* A file of messages begins so, doc/protocol.md §10. */
+#define BUNDLE_MAGIC "essaim-bundle-1\n"
 #define PROOF_PART_SIZE_MAX (60 * 1024)
 
 /* clang-format off */

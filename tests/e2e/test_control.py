@@ -501,6 +501,7 @@ def as_other(uid, gid, groups, path, work):
 
 ROLES = {  # method -> the least role (doc/control.md)
     "hello": "reader", "status": "reader", "labs": "reader", "list": "reader", "show": "reader",
+    "bundle_export": "reader", "bundle_import": "agent",
     "publish": "agent", "withdraw": "agent", "peers_list": "reader", "peers_add": "admin",
     "peers_remove": "admin", "sync": "reader", "verify": "reader", "watch": "reader",
 }

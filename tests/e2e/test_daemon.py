@@ -20,6 +20,7 @@ from lab import Control, resource, until
 # method -> least role (doc/control.md)
 ROLE_OF = {
     "hello": "reader", "status": "reader", "labs": "reader", "list": "reader", "show": "reader",
+    "bundle_export": "reader", "bundle_import": "agent",
     "publish": "agent", "withdraw": "agent", "peers_list": "reader", "peers_add": "admin",
     "peers_remove": "admin", "sync": "reader", "watch": "reader", "verify": "reader",
     "history": "agent", "compact": "admin", "backup": "admin",

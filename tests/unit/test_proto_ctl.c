@@ -44,17 +44,18 @@ static void methods_need_the_roles_of_the_documentation(void **state)
         enum role role;
         bool writes;
     } wanted[] = {
-        {CTL_hello, ROLE_READER, false},    {CTL_status, ROLE_READER, false},
-        {CTL_labs, ROLE_READER, false},     {CTL_list, ROLE_READER, false},
-        {CTL_show, ROLE_READER, false},     {CTL_publish, ROLE_AGENT, true},
-        {CTL_withdraw, ROLE_AGENT, true},   {CTL_peers_list, ROLE_READER, false},
-        {CTL_peers_add, ROLE_ADMIN, true},  {CTL_peers_remove, ROLE_ADMIN, true},
-        {CTL_sync, ROLE_READER, true},      {CTL_watch, ROLE_READER, true},
-        {CTL_verify, ROLE_READER, false},   {CTL_prove, ROLE_READER, false},
-        {CTL_forks, ROLE_READER, false},    {CTL_fork_show, ROLE_READER, false},
-        {CTL_repair, ROLE_ADMIN, true},     {CTL_identity, ROLE_READER, false},
-        {CTL_key_rotate, ROLE_ADMIN, true}, {CTL_history, ROLE_AGENT, false},
-        {CTL_compact, ROLE_ADMIN, true},    {CTL_backup, ROLE_ADMIN, true},
+        {CTL_hello, ROLE_READER, false},         {CTL_status, ROLE_READER, false},
+        {CTL_labs, ROLE_READER, false},          {CTL_list, ROLE_READER, false},
+        {CTL_show, ROLE_READER, false},          {CTL_publish, ROLE_AGENT, true},
+        {CTL_withdraw, ROLE_AGENT, true},        {CTL_peers_list, ROLE_READER, false},
+        {CTL_peers_add, ROLE_ADMIN, true},       {CTL_peers_remove, ROLE_ADMIN, true},
+        {CTL_sync, ROLE_READER, true},           {CTL_watch, ROLE_READER, true},
+        {CTL_bundle_export, ROLE_READER, false}, {CTL_bundle_import, ROLE_AGENT, true},
+        {CTL_verify, ROLE_READER, false},        {CTL_prove, ROLE_READER, false},
+        {CTL_forks, ROLE_READER, false},         {CTL_fork_show, ROLE_READER, false},
+        {CTL_repair, ROLE_ADMIN, true},          {CTL_identity, ROLE_READER, false},
+        {CTL_key_rotate, ROLE_ADMIN, true},      {CTL_history, ROLE_AGENT, false},
+        {CTL_compact, ROLE_ADMIN, true},         {CTL_backup, ROLE_ADMIN, true},
     };
     assert_int_equal(sizeof wanted / sizeof wanted[0], CTL_COUNT);
     for (size_t i = 0; i < CTL_COUNT; i++) {

@@ -1,0 +1,639 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/* tests/sim/test_stories_bundle.c: labs that never meet; files that were cut, flipped or late. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/defer.h"
+#include "base/limits.h"
+#include "base/must.h"
+#include "proto/msg.h"
+#include "proto/pack.h"
+#include "store/staging.h"
+#include "tests/sim/cluster.h"
+#include "tests/sim/state.h"
+
+#define DAY_MS (24ull * 3600 * 1000)
+#define PART_SIZE 100000
+#define PASSES_MAX 4
+
+/* ---- writing and reading ---- */
+
+/* One more part to `into`. True: there is another. */
+static bool export_part(struct sim *sim, unsigned lab, bool first, struct buf *into)
+{
+    defer(buf_done) struct buf params = {0};
+    defer(buf_done) struct buf reply = {0};
+    struct ctl_msg msg;
+    struct bytes part = {0};
+    bool next = false;
+    pack_map(&params, first);
+    if (first) {
+        pack_cstr(&params, "labs");
+        pack_array(&params, 0);
+    }
+    assert_int_equal(sim_request(sim, lab, CTL_bundle_export, buf_bytes(&params), &reply), ERR_OK);
+    assert_int_equal(ctl_decode(buf_bytes(&reply), &msg), ERR_OK);
+    assert_int_equal(ctl_get_bin(&msg.result, "part", &part), ERR_OK);
+    assert_int_equal(ctl_get_bool(&msg.result, "next", &next), ERR_OK);
+    assert_true(part.size <= 256 * 1024);
+    buf_put(into, part);
+    ctl_done(&msg);
+    return next;
+}
+
+static void export_all(struct sim *sim, unsigned lab, struct buf *into)
+{
+    bool first = true;
+    buf_clear(into);
+    while (export_part(sim, lab, first, into)) {
+        first = false;
+    }
+    assert_int_equal(into->err, ERR_OK);
+}
+
+struct outcome {
+    enum err err;
+    uint64_t accepted, unchanged, incomplete;
+    unsigned refused;
+    char why[16]; /* the code of the last one refused */
+    bool whole, again;
+    unsigned passes;
+};
+
+static void outcome_read(struct bytes reply, struct outcome *outcome)
+{
+    struct ctl_msg msg;
+    assert_int_equal(ctl_decode(reply, &msg), ERR_OK);
+    assert_int_equal(ctl_get_uint(&msg.result, "accepted", &outcome->accepted), ERR_OK);
+    assert_int_equal(ctl_get_uint(&msg.result, "unchanged", &outcome->unchanged), ERR_OK);
+    assert_int_equal(ctl_get_uint(&msg.result, "incomplete", &outcome->incomplete), ERR_OK);
+    assert_int_equal(ctl_get_bool(&msg.result, "whole", &outcome->whole), ERR_OK);
+    assert_int_equal(ctl_get_bool(&msg.result, "again", &outcome->again), ERR_OK);
+    const msgpack_object *refused = ctl_get(&msg.result, "refused");
+    outcome->refused = refused->via.array.size;
+    for (unsigned i = 0; i < outcome->refused; i++) {
+        const msgpack_object_str *code = &refused->via.array.ptr[i].via.array.ptr[1].via.str;
+        (void) snprintf(outcome->why, sizeof outcome->why, "%.*s", (int) code->size, code->ptr);
+    }
+    ctl_done(&msg);
+}
+
+static void import_part(struct sim *sim, unsigned lab, struct bytes part, bool end,
+                        struct outcome *outcome)
+{
+    defer(buf_done) struct buf params = {0};
+    defer(buf_done) struct buf reply = {0};
+    pack_map(&params, 2);
+    pack_cstr(&params, "end");
+    pack_bool(&params, end);
+    pack_cstr(&params, "part");
+    pack_bin(&params, part);
+    outcome->err = sim_request(sim, lab, CTL_bundle_import, buf_bytes(&params), &reply);
+    if (outcome->err == ERR_OK) {
+        outcome_read(buf_bytes(&reply), outcome);
+    }
+}
+
+/* The whole file in parts of `size`, as often as it is asked for. */
+static struct outcome import_by(struct sim *sim, unsigned lab, struct bytes file, size_t size)
+{
+    struct outcome outcome = {.again = true};
+    while (outcome.err == ERR_OK && outcome.again && outcome.passes < PASSES_MAX) {
+        size_t at = 0;
+        do {
+            size_t left = file.size - at;
+            size_t step = left < size ? left : size;
+            import_part(sim, lab, bytes_of(file.data + at, step), step == left, &outcome);
+            at += step;
+        } while (outcome.err == ERR_OK && at < file.size);
+        outcome.passes++;
+    }
+    return outcome;
+}
+
+static struct outcome import_all(struct sim *sim, unsigned lab, struct bytes file)
+{
+    return import_by(sim, lab, file, PART_SIZE);
+}
+
+/* Does `lab` hold just what `other` holds of `of`? */
+static bool same_head(struct sim *sim, unsigned lab, unsigned other, unsigned of)
+{
+    struct head one;
+    struct head two;
+    return sim_head(sim, lab, of, &one) && sim_head(sim, other, of, &two) &&
+           memcmp(one.hash.bytes, two.hash.bytes, HASH_SIZE) == 0;
+}
+
+/* A lab with a history: three heads, one entry gone, one changed. */
+static void publish_some(struct sim *sim, unsigned lab, const char *prefix, unsigned count)
+{
+    char slug[32];
+    sim_publish(sim, lab, prefix, count, 200, 1);
+    (void) snprintf(slug, sizeof slug, "%s-1", prefix);
+    sim_withdraw(sim, lab, slug);
+    sim_publish(sim, lab, prefix, 1, 200, 2);
+}
+
+/* So long that what was withdrawn is remembered no more. */
+static void long_after(struct sim *sim, unsigned a, unsigned b)
+{
+    sim_stop(sim, a);
+    sim_stop(sim, b);
+    sim_run(sim, 100 * DAY_MS);
+    sim_start(sim, a);
+    sim_start(sim, b);
+    sim_run(sim, 7200 * 1000);
+}
+
+/* ---- stories ---- */
+
+static void a_bundle_carries_catalogues_to_a_lab_that_never_links(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(70);
+    defer(buf_done) struct buf file = {0};
+    unsigned a = sim_lab(sim, "A");
+    unsigned b = sim_lab(sim, "B");
+    unsigned c = sim_lab(sim, "C");
+    sim_apart(sim, c, true);
+    publish_some(sim, a, "fiche", 12);
+    publish_some(sim, b, "besoin", 5);
+    sim_link(sim, b, a);
+    assert_true(sim_converge(sim, 10000));
+    export_all(sim, b, &file);
+    struct outcome outcome = import_all(sim, c, buf_bytes(&file));
+    assert_int_equal(outcome.err, ERR_OK);
+    assert_int_equal(outcome.accepted, 2);
+    assert_true(outcome.whole);
+    assert_true(same_head(sim, c, a, a) && same_head(sim, c, b, b));
+    assert_false(sim_has(sim, c, a, "fiche-1"));
+    assert_true(sim_verify(sim, c));
+    outcome = import_all(sim, c, buf_bytes(&file));
+    assert_int_equal(outcome.unchanged, 2);
+    assert_int_equal(outcome.accepted + outcome.incomplete + outcome.refused, 0);
+    sim_free(sim);
+}
+
+static void what_came_from_a_file_is_announced_to_every_peer(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(71);
+    defer(buf_done) struct buf file = {0};
+    unsigned a = sim_lab(sim, "A");
+    unsigned c = sim_lab(sim, "C");
+    unsigned d = sim_lab(sim, "D");
+    sim_apart(sim, a, true);
+    sim_link(sim, d, c);
+    publish_some(sim, a, "fiche", 4);
+    sim_run(sim, 3000);
+    export_all(sim, a, &file);
+    assert_int_equal(import_all(sim, c, buf_bytes(&file)).accepted, 1);
+    sim_run(sim, 1000);
+    assert_true(same_head(sim, d, a, a));
+    sim_free(sim);
+}
+
+static void a_later_bundle_brings_only_what_is_new_and_an_older_one_nothing(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(72);
+    defer(buf_done) struct buf old = {0};
+    defer(buf_done) struct buf new = {0};
+    unsigned a = sim_lab(sim, "A");
+    unsigned c = sim_lab(sim, "C");
+    sim_apart(sim, c, true);
+    publish_some(sim, a, "fiche", 3000);
+    export_all(sim, a, &old);
+    assert_int_equal(import_all(sim, c, buf_bytes(&old)).accepted, 1);
+    publish_some(sim, a, "fiche", 7);
+    sim_withdraw(sim, a, "fiche-2000");
+    export_all(sim, a, &new);
+    struct outcome outcome = import_all(sim, c, buf_bytes(&new));
+    assert_int_equal(outcome.accepted, 1);
+    assert_int_equal(outcome.passes, 1);
+    assert_true(same_head(sim, c, a, a));
+    assert_false(sim_has(sim, c, a, "fiche-2000"));
+    assert_int_equal(import_all(sim, c, buf_bytes(&old)).unchanged, 1);
+    assert_true(same_head(sim, c, a, a));
+    assert_true(sim_verify(sim, c));
+    sim_free(sim);
+}
+
+static void a_bundle_withdraws_what_nobody_remembers_as_withdrawn(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(73);
+    defer(buf_done) struct buf file = {0};
+    unsigned a = sim_lab(sim, "A");
+    unsigned c = sim_lab(sim, "C");
+    sim_apart(sim, c, true);
+    sim_publish(sim, a, "fiche", 20, 200, 1);
+    export_all(sim, a, &file);
+    assert_int_equal(import_all(sim, c, buf_bytes(&file)).accepted, 1);
+    sim_withdraw(sim, a, "fiche-3");
+    sim_withdraw(sim, a, "fiche-17");
+    long_after(sim, a, c);
+    sim_publish(sim, a, "plus", 1, 200, 1);
+    export_all(sim, a, &file);
+    struct outcome outcome = import_all(sim, c, buf_bytes(&file));
+    assert_int_equal(outcome.accepted, 1);
+    assert_int_equal(outcome.passes, 1);
+    assert_false(sim_has(sim, c, a, "fiche-3"));
+    assert_false(sim_has(sim, c, a, "fiche-17"));
+    assert_true(same_head(sim, c, a, a));
+    sim_free(sim);
+}
+
+static bool staged(struct sim *sim, unsigned lab, unsigned of)
+{
+    struct txn *txn = NULL;
+    struct staging staging;
+    struct catalogue_name name = {.lab = *sim_id(sim, of), .audience = "public"};
+    uint32_t id = 0;
+    must(txn_begin_read(sim->labs[lab]->store, &txn) == ERR_OK);
+    enum err err = catalogue_find(txn, &name, &id);
+    err = err == ERR_OK ? staging_get(txn, id, &staging) : err;
+    txn_end(txn);
+    return err == ERR_OK;
+}
+
+static void a_large_delta_goes_on_where_the_file_was_cut(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(74);
+    defer(buf_done) struct buf file = {0};
+    unsigned a = sim_lab(sim, "A");
+    unsigned c = sim_lab(sim, "C");
+    sim_apart(sim, c, true);
+    sim_publish(sim, a, "fiche", 6000, 1000, 1);
+    sim_publish(sim, a, "fiche", 10, 1000, 2);
+    export_all(sim, a, &file);
+    for (unsigned tenth = 2; tenth < 10; tenth += 3) {
+        struct bytes cut = bytes_of(file.data, file.size / 10 * tenth);
+        struct outcome outcome = import_all(sim, c, cut);
+        assert_int_equal(outcome.err, ERR_OK);
+        assert_int_equal(outcome.incomplete, 1);
+        assert_false(outcome.whole);
+        assert_true(staged(sim, c, a));
+        assert_true(sim_verify(sim, c));
+        sim_crash(sim, c);
+        sim_start(sim, c);
+    }
+    struct outcome outcome = import_all(sim, c, buf_bytes(&file));
+    assert_int_equal(outcome.accepted, 1);
+    assert_int_equal(outcome.passes, 1);
+    assert_true(same_head(sim, c, a, a));
+    assert_false(staged(sim, c, a));
+    assert_true(sim_verify(sim, c));
+    sim_free(sim);
+}
+
+static void what_was_staged_and_is_gone_meanwhile_goes(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(75);
+    defer(buf_done) struct buf file = {0};
+    unsigned a = sim_lab(sim, "A");
+    unsigned c = sim_lab(sim, "C");
+    sim_apart(sim, c, true);
+    sim_publish(sim, a, "fiche", 400, 300, 1);
+    export_all(sim, a, &file);
+    assert_int_equal(import_all(sim, c, bytes_of(file.data, file.size / 2)).incomplete, 1);
+    assert_true(staged(sim, c, a));
+    for (unsigned i = 0; i < 400; i += 3) {
+        char slug[32];
+        (void) snprintf(slug, sizeof slug, "fiche-%u", i);
+        sim_withdraw(sim, a, slug);
+    }
+    long_after(sim, a, c);
+    sim_publish(sim, a, "fiche", 2, 300, 2);
+    export_all(sim, a, &file);
+    struct outcome outcome = import_all(sim, c, buf_bytes(&file));
+    assert_int_equal(outcome.accepted, 1);
+    assert_int_equal(outcome.passes, 1);
+    assert_true(same_head(sim, c, a, a));
+    assert_true(sim_verify(sim, c));
+    sim_free(sim);
+}
+
+static void what_another_staged_wrongly_is_read_again(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(76);
+    defer(buf_done) struct buf file = {0};
+    unsigned a = sim_lab(sim, "A");
+    unsigned c = sim_lab(sim, "C");
+    sim_apart(sim, c, true);
+    sim_publish(sim, a, "fiche", 40, 300, 1);
+    export_all(sim, a, &file);
+    /* a flipped letter in the text of an entry, and the file cut behind it */
+    struct bytes cut = bytes_of(file.data, file.size - 100);
+    file.data[file.size / 2] ^= 1;
+    assert_int_equal(import_all(sim, c, cut).incomplete, 1);
+    assert_true(staged(sim, c, a));
+    file.data[file.size / 2] ^= 1;
+    struct outcome outcome = import_all(sim, c, buf_bytes(&file));
+    assert_int_equal(outcome.accepted, 1);
+    assert_int_equal(outcome.passes, 2);
+    assert_true(same_head(sim, c, a, a));
+    assert_true(sim_verify(sim, c));
+    sim_free(sim);
+}
+
+/* ---- cut and flipped ---- */
+
+/* Two catalogues in a small file, and a lab that imports it. */
+struct pair {
+    struct sim *sim;
+    unsigned a, b, c;
+    struct buf file;
+};
+
+static void pair_make(struct pair *pair, uint64_t seed)
+{
+    *pair = (struct pair){.sim = sim_new(seed)};
+    pair->a = sim_lab(pair->sim, "A");
+    pair->b = sim_lab(pair->sim, "B");
+    pair->c = sim_lab(pair->sim, "C");
+    sim_apart(pair->sim, pair->c, true);
+    sim_publish(pair->sim, pair->a, "fiche", 2, 60, 1);
+    sim_publish(pair->sim, pair->a, "fiche", 1, 60, 2);
+    sim_publish(pair->sim, pair->b, "besoin", 2, 60, 1);
+    sim_withdraw(pair->sim, pair->b, "besoin-1");
+    sim_link(pair->sim, pair->b, pair->a);
+    assert_true(sim_converge(pair->sim, 10000));
+    export_all(pair->sim, pair->b, &pair->file);
+    sim_stop(pair->sim, pair->c);
+    sim_backup(pair->sim, pair->c);
+    sim_start(pair->sim, pair->c);
+}
+
+static void pair_done(struct pair *pair)
+{
+    buf_done(&pair->file);
+    sim_free(pair->sim);
+}
+
+/* What C holds is true; how many catalogues that is. */
+static unsigned held_rightly(struct pair *pair)
+{
+    unsigned held = 0;
+    const unsigned of[] = {pair->a, pair->b};
+    for (unsigned i = 0; i < 2; i++) {
+        struct head head;
+        if (sim_head(pair->sim, pair->c, of[i], &head)) {
+            assert_true(same_head(pair->sim, pair->c, of[i], of[i]));
+            held++;
+        }
+    }
+    return held;
+}
+
+static void forget(struct pair *pair)
+{
+    sim_stop(pair->sim, pair->c);
+    sim_restore(pair->sim, pair->c);
+    sim_start(pair->sim, pair->c);
+}
+
+static void a_file_cut_at_any_byte_counts_up_to_its_last_whole_delta(void **state)
+{
+    (void) state;
+    struct pair pair;
+    pair_make(&pair, 77);
+    unsigned last = 0;
+    for (size_t size = 0; size < pair.file.size; size++) {
+        struct outcome outcome = import_by(pair.sim, pair.c, bytes_of(pair.file.data, size), 700);
+        bool magic = size >= sizeof BUNDLE_MAGIC - 1;
+        assert_int_equal(outcome.err, magic ? ERR_OK : ERR_SYNTAX);
+        assert_false(outcome.whole);
+        unsigned held = held_rightly(&pair);
+        assert_true(held >= last);
+        if (held > last) {
+            assert_true(sim_verify(pair.sim, pair.c));
+            last = held;
+        }
+        if (size % 100 == 0) {
+            outcome = import_all(pair.sim, pair.c, buf_bytes(&pair.file));
+            assert_int_equal(outcome.accepted + outcome.unchanged, 2);
+            assert_int_equal(held_rightly(&pair), 2);
+            forget(&pair);
+            last = 0;
+        }
+    }
+    assert_int_equal(last, 2); /* only the goodbye was missing */
+    pair_done(&pair);
+}
+
+static void no_flipped_bit_makes_anything_wrong_be_held(void **state)
+{
+    (void) state;
+    struct pair pair;
+    pair_make(&pair, 78);
+    unsigned kinds[3] = {0};
+    unsigned last = 0;
+    for (size_t bit = 0; bit < pair.file.size * 8; bit++) {
+        pair.file.data[bit / 8] ^= (uint8_t) (1 << bit % 8);
+        struct outcome outcome = import_all(pair.sim, pair.c, buf_bytes(&pair.file));
+        pair.file.data[bit / 8] ^= (uint8_t) (1 << bit % 8);
+        unsigned held = held_rightly(&pair);
+        kinds[held]++;
+        if (outcome.err == ERR_OK && outcome.whole && outcome.refused + outcome.incomplete == 0) {
+            assert_int_equal(held, 2); /* a number that means nothing */
+        }
+        assert_true(held >= last);
+        if (held > last) {
+            assert_true(sim_verify(pair.sim, pair.c));
+        }
+        if (held == 2) {
+            forget(&pair);
+        }
+        last = held % 2;
+    }
+    assert_true(kinds[0] > kinds[2]);
+    assert_true(kinds[1] > 0);
+    assert_true(sim_verify(pair.sim, pair.c));
+    (void) import_all(pair.sim, pair.c, buf_bytes(&pair.file));
+    assert_int_equal(held_rightly(&pair), 2);
+    pair_done(&pair);
+}
+
+static void parts_of_any_size_make_the_same(void **state)
+{
+    (void) state;
+    struct pair pair;
+    pair_make(&pair, 79);
+    const size_t sizes[] = {1, 2, 3, 15, 16, 17, 18, 64, 1000};
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct outcome outcome = import_by(pair.sim, pair.c, buf_bytes(&pair.file), sizes[i]);
+        assert_int_equal(outcome.accepted, 2);
+        assert_true(outcome.whole);
+        assert_int_equal(held_rightly(&pair), 2);
+        forget(&pair);
+    }
+    pair_done(&pair);
+}
+
+/* ---- meanwhile ---- */
+
+static void a_file_goes_before_a_peer_that_serves_the_same(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(80);
+    defer(buf_done) struct buf file = {0};
+    unsigned a = sim_lab(sim, "A");
+    unsigned c = sim_lab(sim, "C");
+    sim_publish(sim, a, "fiche", 6000, 1000, 1);
+    export_all(sim, a, &file);
+    sim_link(sim, c, a);
+    sim_rate(sim, a, c, 200000); /* thirty seconds for all */
+    sim_run(sim, 9000);
+    struct head head;
+    assert_false(sim_head(sim, c, a, &head));
+    struct outcome outcome = import_all(sim, c, buf_bytes(&file));
+    assert_int_equal(outcome.accepted, 1);
+    assert_true(same_head(sim, c, a, a));
+    assert_true(sim_linked(sim, c, a));
+    sim_rate(sim, a, c, 0);
+    sim_publish(sim, a, "plus", 1, 100, 1);
+    assert_true(sim_converge(sim, 60000));
+    assert_true(sim_linked(sim, c, a));
+    assert_true(sim_verify(sim, c));
+    sim_free(sim);
+}
+
+static void an_export_that_lasts_gives_what_is_published_meanwhile(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(81);
+    defer(buf_done) struct buf file = {0};
+    unsigned a = sim_lab(sim, "A");
+    unsigned c = sim_lab(sim, "C");
+    sim_apart(sim, c, true);
+    sim_publish(sim, a, "fiche", 4000, 1000, 1);
+    unsigned parts = 0;
+    while (export_part(sim, a, parts == 0, &file)) {
+        if (parts % 3 == 0 && parts < 13) {
+            sim_publish(sim, a, "fiche", 400, 1000, parts + 2);
+            sim_withdraw(sim, a, "fiche-399");
+        }
+        parts++;
+    }
+    assert_true(parts > 10);
+    struct outcome outcome = import_all(sim, c, buf_bytes(&file));
+    assert_int_equal(outcome.err, ERR_OK);
+    assert_int_equal(outcome.accepted, 1);
+    assert_true(same_head(sim, c, a, a));
+    assert_false(sim_has(sim, c, a, "fiche-399"));
+    assert_true(sim_verify(sim, c));
+    sim_free(sim);
+}
+
+static void a_full_disk_ends_an_import_and_it_goes_on_later(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(82);
+    defer(buf_done) struct buf file = {0};
+    unsigned a = sim_lab(sim, "A");
+    unsigned c = sim_lab(sim, "C");
+    sim_apart(sim, c, true);
+    sim_publish(sim, a, "fiche", 6000, 1000, 1);
+    export_all(sim, a, &file);
+    const size_t size = 500000;
+    for (unsigned parts = 1; parts < 12; parts += 2) {
+        struct outcome outcome = {0};
+        for (unsigned i = 0; i < parts; i++) {
+            import_part(sim, c, bytes_of(file.data + i * size, size), false, &outcome);
+            assert_int_equal(outcome.err, ERR_OK);
+        }
+        sim_full(sim, c, true);
+        import_part(sim, c, bytes_of(file.data + parts * size, size), false, &outcome);
+        if (outcome.err == ERR_OK) { /* that turn had nothing to write */
+            import_part(sim, c, bytes_of("", 0), true, &outcome);
+        }
+        assert_int_equal(outcome.err, ERR_FULL);
+        sim_full(sim, c, false);
+        assert_true(sim_verify(sim, c));
+    }
+    assert_int_equal(import_all(sim, c, buf_bytes(&file)).accepted, 1);
+    assert_true(same_head(sim, c, a, a));
+    sim_free(sim);
+}
+
+static void one_import_at_a_time_and_a_silent_one_is_dropped(void **state)
+{
+    (void) state;
+    struct pair pair;
+    pair_make(&pair, 83);
+    struct outcome outcome = {0};
+    import_part(pair.sim, pair.c, bytes_of(pair.file.data, 100), false, &outcome);
+    assert_int_equal(outcome.err, ERR_OK);
+    defer(buf_done) struct buf params = {0};
+    pack_map(&params, 1);
+    pack_cstr(&params, "part");
+    pack_bin(&params, bytes_of(pair.file.data, 100));
+    assert_int_equal(
+        sim_request_by(pair.sim, pair.c, 2, CTL_bundle_import, buf_bytes(&params), NULL), ERR_BUSY);
+    sim_run(pair.sim, 61000);
+    assert_int_equal(
+        sim_request_by(pair.sim, pair.c, 2, CTL_bundle_import, buf_bytes(&params), NULL), ERR_OK);
+    sim_run(pair.sim, 61000);
+    assert_int_equal(import_all(pair.sim, pair.c, buf_bytes(&pair.file)).accepted, 2);
+    pair_done(&pair);
+}
+
+static void a_daemon_that_dies_while_it_imports_has_lost_nothing(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(84);
+    defer(buf_done) struct buf file = {0};
+    unsigned a = sim_lab(sim, "A");
+    unsigned c = sim_lab(sim, "C");
+    sim_apart(sim, c, true);
+    sim_publish(sim, a, "fiche", 6000, 1000, 1);
+    export_all(sim, a, &file);
+    struct outcome outcome = {0};
+    for (size_t at = 0; at + PART_SIZE < file.size; at += PART_SIZE) {
+        import_part(sim, c, bytes_of(file.data + at, PART_SIZE), false, &outcome);
+        assert_int_equal(outcome.err, ERR_OK);
+    }
+    sim_crash(sim, c);
+    sim_start(sim, c);
+    assert_true(staged(sim, c, a));
+    assert_true(sim_verify(sim, c));
+    assert_int_equal(import_all(sim, c, buf_bytes(&file)).accepted, 1);
+    assert_true(same_head(sim, c, a, a));
+    sim_free(sim);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1) {
+        cmocka_set_test_filter(argv[1]); /* by hand */
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_bundle_carries_catalogues_to_a_lab_that_never_links),
+        cmocka_unit_test(what_came_from_a_file_is_announced_to_every_peer),
+        cmocka_unit_test(a_later_bundle_brings_only_what_is_new_and_an_older_one_nothing),
+        cmocka_unit_test(a_bundle_withdraws_what_nobody_remembers_as_withdrawn),
+        cmocka_unit_test(a_large_delta_goes_on_where_the_file_was_cut),
+        cmocka_unit_test(what_was_staged_and_is_gone_meanwhile_goes),
+        cmocka_unit_test(what_another_staged_wrongly_is_read_again),
+        cmocka_unit_test(a_file_cut_at_any_byte_counts_up_to_its_last_whole_delta),
+        cmocka_unit_test(no_flipped_bit_makes_anything_wrong_be_held),
+        cmocka_unit_test(parts_of_any_size_make_the_same),
+        cmocka_unit_test(a_file_goes_before_a_peer_that_serves_the_same),
+        cmocka_unit_test(an_export_that_lasts_gives_what_is_published_meanwhile),
+        cmocka_unit_test(a_full_disk_ends_an_import_and_it_goes_on_later),
+        cmocka_unit_test(one_import_at_a_time_and_a_silent_one_is_dropped),
+        cmocka_unit_test(a_daemon_that_dies_while_it_imports_has_lost_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
