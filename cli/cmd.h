@@ -50,6 +50,9 @@
       N_("labs that signed two histories, and the proof")) \
     C(repair, "repair", "réparer reparer", "admin", OPT_BIT(force), 0, 0, N_("[--force]"), \
       N_("take back what peers hold of this lab, join its branches, sign on")) \
+    C(bundle, "bundle", "paquet", "reader", OPT_BIT(lab), 2, 2, \
+      N_("export FILE|- [--lab LAB]… | import FILE|-"), \
+      N_("exchange with labs out of reach by a file")) \
     C(version, "version", "", NULL, 0, 0, 0, "", N_("the version of this program")) \
     C(help, "help", "aide", NULL, 0, 0, 1, N_("[COMMAND | scripting]"), \
       N_("help, in short or about one command"))

@@ -93,7 +93,7 @@ static const char *const scripting[] = {
        "  withdraw status, slug           status: withdrawn refused\n"
        "  peers    id, name, alias, address, state\n"
        "  verify   id, name, audience, ok, n, count, issued_at\n"
-       "  show, status, sync: a line for each value: path, value\n"
+       "  show, status, sync, bundle: a line for each value: path, value\n"
        "  fork     id, name, generation, from, n    repair  slug, kept, lost\n"
        "  id, init: the did:key alone     watch: NDJSON\n"),
     N_("\nJSON documents\n"
@@ -107,6 +107,7 @@ static const char *const scripting[] = {
        "  essaim.withdraw/1, essaim.peers/1, essaim.verify/1 (\"problems\"), essaim.watch/1, "
        "essaim.forks/1,\n"
        "  essaim.repair/1 (\"n\", \"merged\", \"conflicts\", \"frozen\"): items\n"
+       "  essaim.export/1 essaim.import/1 (\"refused\"): one object\n"
        "  essaim.fork/1 essaim.id/1 essaim.init/1 essaim.proof/1 essaim.status/1 essaim.sync/1 "
        "essaim.version/1: "
        "one\n"

@@ -156,6 +156,12 @@ enum err opts_parse(int argc, char **argv, struct opts *ret_opts, struct flaw *f
                   : found == 'y' ? OPT_yes
                   : found == 'V' ? OPT_version
                                  : found - FIRST_LONG;
+        if (opt == OPT_lab) {
+            if (ret_opts->lab_count == OPTS_LABS_MAX) {
+                return usage(flaw, N_("too many labs"), NULL, optarg);
+            }
+            ret_opts->labs[ret_opts->lab_count++] = optarg;
+        }
         ret_opts->given |= 1u << opt;
         ret_opts->values[opt] = optarg == NULL ? "" : optarg;
     }

@@ -42,6 +42,8 @@
     X(wait,     N_("N"),         false, N_("until N peers hold this lab's newest entries"))
 /* clang-format on */
 
+#define OPTS_LABS_MAX 64 /* --lab, where a command takes several */
+
 #define OPTS_ENUM_ROW(name, argument, general, help) OPT_##name,
 enum opt { OPTS_TABLE(OPTS_ENUM_ROW) OPT_COUNT };
 #undef OPTS_ENUM_ROW
@@ -56,6 +58,8 @@ struct opts {
     uint64_t timeout_ms;
     uint64_t wait;
     uint64_t if_rev;
+    const char *labs[OPTS_LABS_MAX]; /* every --lab */
+    unsigned lab_count;
     enum opts_color color;
     const char *verb; /* NULL: none was given */
     char **operands;

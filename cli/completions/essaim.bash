@@ -2,7 +2,7 @@
 # bash completion for essaim(1)
 _essaim()
 {
-    local commands="init id publish withdraw list show status peers sync watch verify prove verify-proof fork repair version help"
+    local commands="init id publish withdraw list show status peers sync watch verify prove verify-proof fork repair bundle version help"
     local general="--dir --json --ndjson --csv --quiet --fields --limit --cursor --lang --color
         --yes --no-input --dry-run --timeout --help --version"
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command="" own="" i
@@ -41,6 +41,7 @@ _essaim()
     publish) own="--if-rev" ;;
     withdraw) own="--reason" ;;
     list) own="--lab --kind --mine" ;;
+    bundle) own="--lab" ;;
     peers) own="--alias" ;;
     sync) own="--wait" ;;
     repair) own="--force" ;;
@@ -53,6 +54,7 @@ _essaim()
         case $command in
         publish) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
         init) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
+        bundle) mapfile -t COMPREPLY < <(compgen -W "export import" -f -- "$word") ;;
         peers) mapfile -t COMPREPLY < <(compgen -W "list add remove" -- "$word") ;;
         fork) mapfile -t COMPREPLY < <(compgen -W "list show" -- "$word") ;;
         help) mapfile -t COMPREPLY < <(compgen -W "$commands scripting" -- "$word") ;;

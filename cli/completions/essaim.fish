@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: EUPL-1.2
 # fish completion for essaim(1)
-set -l commands init id publish withdraw list show status peers sync watch verify prove verify-proof fork repair version help
+set -l commands init id publish withdraw list show status peers sync watch verify prove verify-proof fork repair bundle version help
 complete -c essaim -f
 complete -c essaim -n "not __fish_seen_subcommand_from $commands" -a "$commands"
 complete -c essaim -s d -l dir -r -a "(__fish_complete_directories)" -d "the lab's directory"
@@ -28,6 +28,8 @@ complete -c essaim -n "__fish_seen_subcommand_from list" -l lab -x -d "only this
 complete -c essaim -n "__fish_seen_subcommand_from list" -l mine -d "only this lab's own"
 complete -c essaim -n "__fish_seen_subcommand_from list" -l kind -x -d "only this kind" \
     -a "lab innovation need resource training event adoption feedback"
+complete -c essaim -n "__fish_seen_subcommand_from bundle" -a "export import" -F
+complete -c essaim -n "__fish_seen_subcommand_from bundle" -l lab -x -d "only this lab"
 complete -c essaim -n "__fish_seen_subcommand_from peers" -a "list add remove"
 complete -c essaim -n "__fish_seen_subcommand_from peers" -l alias -x -d "a short name"
 complete -c essaim -n "__fish_seen_subcommand_from fork" -a "list show"
