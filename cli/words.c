@@ -116,6 +116,9 @@ static const char *const words[] = {
 static const struct {
     const char *token, *text;
 } warnings[] = {
+    {"clock",
+     N_("the clock of this machine is off by an hour or more: set it, or what you publish is "
+        "dated wrongly")},
     {"disk-full", N_("the disk is nearly full: writing is refused until there is room")},
     {"own-quota", N_("this lab's catalogue has reached its quota: withdraw something first")},
     {"own-head-unknown",

@@ -191,7 +191,7 @@ static enum err fetch_apply(struct node *node, struct fetch *fetch, struct txn *
         .chain = fetch->opening.side_count > 0 ? &fetch->opening : NULL,
         .replace = fetch->ask == ASK_ANEW,
         .from = from,
-        .now_s = (uint64_t) node->wall_s,
+        .now_s = when_age_s(node),
     };
     enum err err = catalogue_apply(txn, &apply, ret_arrival);
     if (err == ERR_OK) {

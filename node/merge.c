@@ -355,7 +355,7 @@ static enum err merge_apply(struct merge *merge, const struct plan *plan, uint64
         .chain = &chain,
         .replace = !merge->ours_trunk,
         .from = node->config.lab,
-        .now_s = (uint64_t) node->wall_s,
+        .now_s = when_age_s(node),
     };
     err = catalogue_apply(merge->txn, &apply, ret_arrival);
     if (err == ERR_OK) {

@@ -169,6 +169,9 @@ static enum err node_load(struct node *node)
     if (err == ERR_OK) {
         err = former_load(node);
     }
+    if (err == ERR_OK) {
+        err = when_load(node);
+    }
     struct txn *txn = node->txn;
     node->txn = NULL;
     if (err == ERR_OK && txn != NULL && txn_dirty(txn)) {
@@ -256,7 +259,7 @@ static enum err chores_alone(struct node *node)
     if (err != ERR_OK) {
         return err;
     }
-    err = catalogue_chores(txn, (uint64_t) node->wall_s, CHORE_COUNT, &left);
+    err = catalogue_chores(txn, when_age_s(node), CHORE_COUNT, &left);
     if (err == ERR_OK && txn_dirty(txn)) {
         err = txn_commit(txn);
     } else {
@@ -345,6 +348,7 @@ static void node_enter(struct node *node, const struct event *event, struct effe
         node->now_ms = event->now_ms;
     }
     node->wall_s = event->wall_s;
+    when_read(node);
     memcpy(node->dice, event->dice, sizeof node->dice);
 }
 
@@ -460,7 +464,7 @@ static enum err chores(struct node *node)
     if (err != ERR_OK || node->txn == NULL || !node->chores_left) {
         return err;
     }
-    err = catalogue_chores(node->txn, (uint64_t) node->wall_s, CHORE_COUNT, &node->chores_left);
+    err = catalogue_chores(node->txn, when_age_s(node), CHORE_COUNT, &node->chores_left);
     if (node->chores_left) {
         chores_soon(node);
     }
@@ -519,6 +523,9 @@ static enum err turn_commit(struct node *node)
     }
     if (err == ERR_OK) {
         err = chores(node);
+    }
+    if (err == ERR_OK) {
+        err = when_store(node);
     }
     struct txn *txn = node->txn;
     node->txn = NULL;

@@ -245,6 +245,7 @@ enum err fetch_heads(struct node *node, struct link *link, const struct msg *msg
             return err;
         }
         if (err == ERR_OK) {
+            when_heard(node, link, &head);
             err = offer_add(node, link, arrival, &head, catalogue);
             if (err != ERR_OK) {
                 return err;

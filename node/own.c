@@ -812,7 +812,7 @@ static enum err own_apply(struct node *node, struct txn *txn, struct plan *plan,
         .signed_head = buf_bytes(&signed_head),
         .opening_from = head.n,
         .from = own->name.lab,
-        .now_s = (uint64_t) node->wall_s,
+        .now_s = when_age_s(node),
     };
     err = former_keep(node, txn, &own->draft);
     if (err == ERR_OK) {

@@ -125,6 +125,7 @@ static void report_warnings(struct node *node, struct buf *out)
         bool stands;
         const char *code;
     } rows[] = {
+        {when_wrong(node), "clock"},
         {store_room(node->config.store) != ERR_OK, "disk-full"},
         {quota_reached(node), "own-quota"},
         {(frozen & FREEZE_SEEN) != 0, "own-head-unknown"},

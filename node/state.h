@@ -34,6 +34,7 @@
 #define OFFERS_MAX 4096
 #define SYNC_WAITS_MAX 64
 #define COMPACT_WAITS_MAX CTL_CLIENTS_MAX
+#define WITNESSES_MAX 16
 
 struct node;
 
@@ -331,6 +332,20 @@ struct changed {
     uint64_t old_n;
 };
 
+/* How a lab dated the last head that came in. */
+struct witness {
+    struct lab_id lab;
+    int64_t off_s;     /* later than our clock said then */
+    uint64_t heard_ms; /* 0 = none */
+    bool prompt;       /* it came at once from the lab itself: its date was then */
+};
+struct clock {
+    uint64_t age_s, base_ms; /* the store's age at base_ms */
+    uint64_t noted_ms;       /* when it was last put into the store */
+    int64_t lead_s;          /* of the wall clock over the monotonic one */
+    struct witness witnesses[WITNESSES_MAX];
+};
+
 struct node {
     struct node_config config;
     struct buf record;
@@ -341,7 +356,8 @@ struct node {
     struct hash network;
     struct txn *txn;
     uint64_t now_ms;
-    int64_t wall_s;
+    int64_t wall_s; /* for people alone: when_age_s is what counts */
+    struct clock clock;
     uint64_t started_ms;
     uint8_t dice[32];
     struct peer *peers[KNOWN_PEERS_MAX];
@@ -380,6 +396,19 @@ MUST_USE enum err node_changed(struct node *node, uint32_t catalogue, uint64_t o
 void node_refuse(struct node *node, enum err err); /* counts */
 /* Keeps *array with room for one more item of `size`. */
 MUST_USE enum err node_grow(void **array, size_t count, size_t *cap, size_t size);
+
+/* when.c */
+MUST_USE enum err when_load(struct node *node);
+/* Puts the age into a transaction that will be committed anyway, once an hour. */
+MUST_USE enum err when_store(struct node *node);
+/* The store's age, in seconds: what anything that expires is measured by. */
+uint64_t when_age_s(const struct node *node);
+/* The wall clock was read. */
+void when_read(struct node *node);
+/* A new head that came over this link, its signature checked. */
+void when_heard(struct node *node, const struct link *link, const struct head *head);
+/* The wall clock is an hour off, or more. */
+bool when_wrong(const struct node *node);
 
 /* peer.c */
 struct peer *peer_find(struct node *node, const struct lab_id *lab);

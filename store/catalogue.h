@@ -154,7 +154,7 @@ struct apply {
     struct bytes
         hints; /* further slug hashes to remember as withdrawn (those not among the list) */
     struct lab_id from; /* the peer it came from; own changes: the own lab */
-    uint64_t now_s;     /* wall clock, for hints */
+    uint64_t now_s;     /* the store's age, for hints */
 };
 /* Writes it all: slugs, revs, hints, digests, hashes, head, arrival, and drops the replaced bodies
  * (large numbers of them go to the trash). The entries' own retired kinds are the caller's matter.

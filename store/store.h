@@ -8,7 +8,8 @@
  *   meta      name                              -> schema u32 | index 16 B | instance 16 B |
  *                                                  catalogues: the last id given, u32 |
  *                                                  erase: nothing; free pages hold what should be
- *                                                  gone | copy: nothing; a backup, copy.h
+ *                                                  gone | copy: nothing; a backup, copy.h | age:
+ *                                                  age.h
  *   labs      lab 32                            -> arrival u64 ‖ signed lab record
  *   names     network 32 ‖ lab 32 ‖ audience    -> catalogue id u32
  *   heads     id u32                            -> arrival u64 ‖ signed head
@@ -18,7 +19,7 @@
  *   slugs     id u32 ‖ slug hash 16             -> rev u64 ‖ seq u64 ‖ size u32 ‖ leaf 32
  *   revs      id u32 ‖ rev u64 ‖ slug hash 16   -> seq u64: delta order
  *   bodies    seq u64                           -> id u32 ‖ entry: appended only
- *   gone      id u32 ‖ n u64 ‖ slug hash 16     -> wall time s u64: withdrawal hints
+ *   gone      id u32 ‖ n u64 ‖ slug hash 16     -> age s u64 (age.h): withdrawal hints
  *   retired   id u32 ‖ slug hash 16             -> kind: own slugs once withdrawn
  *   arrivals  arrival u64                       -> 'L' lab 32 ‖ from lab 32 |
  *                                                  'H' id u32 ‖ from lab 32 (a head) |

@@ -97,7 +97,7 @@ static void node_start(struct sim *sim, unsigned number)
         .pid = number,
         .quota_entries = sim->quota_entries,
         .now_ms = sim->now_ms + SIM_AHEAD_MS,
-        .wall_s = SIM_WALL_S + lab->wall_off_s,
+        .wall_s = SIM_WALL_S + (int64_t) (sim->now_ms / 1000) + lab->wall_off_s,
     };
     keys_start(sim, number, &config);
     must(node_new(&config, &lab->node) == ERR_OK);
