@@ -92,6 +92,13 @@ static enum err chain_check(struct node *node, struct fetch *fetch)
     if (!chain_reaches(fetch)) {
         return ERR_UNLINKED;
     }
+    unsigned sides = 0;
+    if (fetch->m > 0 && fetch->opening.side_count > 0) {
+        err = history_sides(txn, fetch->catalogue, &sides);
+    }
+    if (err != ERR_OK || sides + fetch->opening.side_count > OPENING_SIDES_MAX) {
+        return err != ERR_OK ? err : ERR_SIZE; /* nobody could be shown the whole chain */
+    }
     bool known = false;
     err = fork_judge(node, fetch, &known, &fetch->joined);
     return err == ERR_OK && known && !fetch->joined && fetch->base_n > 0 ? ERR_FROZEN : err;

@@ -270,11 +270,10 @@ static enum err chain_ours(struct merge *merge, struct opening *ret_chain)
     if (sides_behind(&fetch->opening, merge->k)) {
         return ERR_UNSUPPORTED;
     }
-    defer(opening_done) struct opening whole = {0};
-    opening_begin(&whole, 1);
-    enum err err = history_opening(merge->txn, fetch->catalogue, ours->n, SIZE_MAX, &whole);
-    if (err != ERR_OK || whole.side_count == OPENING_SIDES_MAX) {
-        return err == ERR_NOT_FOUND ? ERR_CORRUPT : err != ERR_OK ? err : ERR_UNSUPPORTED;
+    unsigned sides = 0;
+    enum err err = history_sides(merge->txn, fetch->catalogue, &sides);
+    if (err != ERR_OK || sides == OPENING_SIDES_MAX) {
+        return err != ERR_OK ? err : ERR_UNSUPPORTED;
     }
     defer(buf_done) struct buf side = {0};
     for (uint64_t n = merge->k; n <= fetch->head.n; n++) {

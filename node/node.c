@@ -144,8 +144,16 @@ static enum err own_record(struct node *node)
     return lab_put(txn, record, buf_bytes(&node->record), &record->lab, &arrival);
 }
 
+/* Seconds since 1970, a thousand steps in each, and as many arrivals in a step. */
+static uint64_t arrivals_floor(const struct node *node)
+{
+    uint64_t wall_s = node->wall_s > 0 ? (uint64_t) node->wall_s : 0;
+    return wall_s << 20 | (node->now_ms % 1000) << 10;
+}
+
 static enum err node_load(struct node *node)
 {
+    arrivals_begin(node->config.store, arrivals_floor(node));
     buf_put(&node->record, node->config.record);
     if (node->record.err != ERR_OK) {
         return node->record.err;

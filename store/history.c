@@ -96,6 +96,16 @@ static enum err hash_is(struct txn *txn, enum table table, struct bytes key,
     return err;
 }
 
+enum err history_sides(struct txn *txn, uint32_t id, unsigned *ret_count)
+{
+    defer(fold_close) struct fold fold = {0};
+    enum err err = fold_open(txn, id, &fold);
+    if (err == ERR_OK) {
+        *ret_count = fold.side_count;
+    }
+    return err;
+}
+
 enum err history_where(struct txn *txn, uint32_t id, uint64_t n, const struct hash *hash,
                        enum where *ret_where)
 {

@@ -19,6 +19,9 @@
  * ERR_NOT_FOUND beyond it, ERR_CORRUPT when a row is missing. Costs a hash for each head. */
 MUST_USE enum err history_at(struct txn *txn, uint32_t id, uint64_t n, struct hash *ret_history);
 
+/* How many sides its merge heads joined: at most OPENING_SIDES_MAX can be shown to anybody. */
+MUST_USE enum err history_sides(struct txn *txn, uint32_t id, unsigned *ret_count);
+
 enum where { WHERE_UNKNOWN, WHERE_TRUNK, WHERE_SIDE, WHERE_OTHER };
 /* Where head n of that hash stands: UNKNOWN when n is above the held n, OTHER when the trunk has
  * another head n and no side has this one. */

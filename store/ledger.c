@@ -194,6 +194,11 @@ enum err arrival_last(struct txn *txn, uint64_t *ret_number)
     return err;
 }
 
+void arrivals_begin(struct store *store, uint64_t number)
+{
+    store->arrivals_from = number;
+}
+
 enum err arrival_drop(struct txn *txn, uint64_t number)
 {
     uint64_t last = 0;
@@ -221,6 +226,9 @@ enum err arrival_add(struct txn *txn, uint64_t old, const struct arrival *what,
     }
     if (err != ERR_OK) {
         return err;
+    }
+    if (last + 1 < txn->store->arrivals_from) {
+        last = txn->store->arrivals_from - 1;
     }
     uint8_t key[NUMBER_SIZE], value[LAB_ARRIVAL_SIZE];
     size_t size = what->kind == ARRIVAL_RECORD ? LAB_ARRIVAL_SIZE : HEAD_ARRIVAL_SIZE;

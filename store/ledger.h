@@ -37,6 +37,10 @@ struct arrival {
 MUST_USE enum err arrival_next(struct txn *txn, uint64_t after, struct arrival *ret_arrival);
 /* The highest number ever given; 0 when there is none. */
 MUST_USE enum err arrival_last(struct txn *txn, uint64_t *ret_number);
+/* From now on no arrival gets a number below `number`. A store that went back to an older copy of
+ * itself must not give numbers once more that peers have read already: the caller passes what grows
+ * with time. Kept in memory only. */
+void arrivals_begin(struct store *store, uint64_t number);
 /* For lab_put, catalogue_apply and fork_put: drops row `old` (0 = none), adds the next one. */
 MUST_USE enum err arrival_add(struct txn *txn, uint64_t old, const struct arrival *what,
                               uint64_t *ret_number);

@@ -44,8 +44,9 @@ struct store {
     char *dir;
     uint64_t map_size;
     uint8_t index[INSTANCE_SIZE], instance[INSTANCE_SIZE];
-    atomic_uint txn_count; /* open ones */
-    atomic_bool writing;   /* one of them writes */
+    uint64_t arrivals_from; /* no arrival gets a lower number from now on */
+    atomic_uint txn_count;  /* open ones */
+    atomic_bool writing;    /* one of them writes */
     /* the last answer of store_room, good for a while */
     enum err room;
     atomic_bool room_doubt; /* a write found none since */

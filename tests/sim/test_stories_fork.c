@@ -226,6 +226,72 @@ static void who_meets_the_merge_first_or_starts_later_comes_to_the_same(void **s
     sim_free(sim);
 }
 
+/* ---- copies of any age (A3) ---- */
+
+/* Ti Lab publishes `rounds` times, is put back to its state after `age` of them, and tries to sign
+ * while it is alone, and again with its peer. */
+static void put_back_to(unsigned rounds, unsigned age, bool guarded)
+{
+    struct sim *sim = sim_new(1000 + rounds * 100 + age);
+    unsigned a = sim_lab(sim, "Ti Lab");
+    unsigned b = sim_lab(sim, "Région Sud");
+    sim_guards(sim, guarded);
+    sim_link(sim, a, b);
+    for (unsigned i = 0; i < rounds; i++) {
+        char prefix[16];
+        (void) snprintf(prefix, sizeof prefix, "p%u", i);
+        sim_publish(sim, a, prefix, 1, 100, i);
+        if (i == age) {
+            sim_stop(sim, a);
+            sim_backup(sim, a);
+            sim_start(sim, a);
+        }
+    }
+    assert_true(sim_converge(sim, 10 * MINUTE_MS));
+    sim_stop(sim, a);
+    sim_cut(sim, a, b, true);
+    sim_restore(sim, a);
+    sim_start(sim, a);
+    bool signs = try_one(sim, a, "seul") == ERR_OK;
+    assert_int_equal(signs, !guarded || age + 1 == rounds);
+    sim_cut(sim, a, b, false);
+    sim_run(sim, 15 * MINUTE_MS);
+    bool forked = signs && age + 1 < rounds;
+    assert_int_equal(forks_of(sim, a), forked);
+    assert_int_equal(forks_of(sim, b), forked);
+    if (forked) {
+        struct repaired repaired = {0};
+        assert_int_equal(repair(sim, a, &repaired), ERR_OK);
+        assert_int_equal(repaired.merged, 1);
+    }
+    assert_int_equal(try_one(sim, a, "encore"), ERR_OK);
+    assert_true(sim_converge(sim, 10 * MINUTE_MS));
+    for (unsigned i = 0; i < rounds; i++) {
+        char prefix[16];
+        (void) snprintf(prefix, sizeof prefix, "p%u", i);
+        has_all(sim, 2, 0, prefix, 1);
+    }
+    has_all(sim, 2, 0, "encore", 1);
+    has_all(sim, 2, 0, "seul", signs);
+    sim_free(sim);
+}
+
+static void a_copy_of_any_age_forks_nothing_where_the_guard_is_there(void **state)
+{
+    (void) state;
+    for (unsigned age = 0; age < 12; age++) {
+        put_back_to(12, age, true);
+    }
+}
+
+static void a_copy_of_any_age_with_its_guard_forks_and_is_merged_with_nothing_lost(void **state)
+{
+    (void) state;
+    for (unsigned age = 0; age < 12; age++) {
+        put_back_to(12, age, false);
+    }
+}
+
 /* ---- roots that differ ---- */
 
 static void what_was_forgotten_is_mended_by_buckets_and_not_by_everything(void **state)
@@ -286,6 +352,8 @@ int main(void)
         cmocka_unit_test(a_lab_put_back_that_publishes_forks_and_everybody_knows),
         cmocka_unit_test(repair_joins_both_branches_and_nothing_is_lost),
         cmocka_unit_test(of_one_slug_on_both_branches_the_higher_stands_and_the_other_is_told),
+        cmocka_unit_test(a_copy_of_any_age_forks_nothing_where_the_guard_is_there),
+        cmocka_unit_test(a_copy_of_any_age_with_its_guard_forks_and_is_merged_with_nothing_lost),
         cmocka_unit_test(what_was_forgotten_is_mended_by_buckets_and_not_by_everything),
         cmocka_unit_test(a_large_delta_is_mended_too),
         cmocka_unit_test(who_meets_the_merge_first_or_starts_later_comes_to_the_same),
