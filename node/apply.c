@@ -370,6 +370,9 @@ enum err fetch_end(struct node *node, struct link *link, const struct msg *msg)
     if (msg->delta_end.head.size == 0) {
         return fetch_nothing(node, fetch);
     }
+    if (fetch->mend != NULL) {
+        return fetch_convict(node, fetch, ERR_MALFORMED); /* it ended, and was checked */
+    }
     enum err err = end_check(node, fetch, msg->delta_end.head);
     if (err_ours(err)) {
         return err;

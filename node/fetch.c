@@ -651,6 +651,9 @@ enum err fetch_delta(struct node *node, struct link *link, const struct msg *msg
     if (fetch == NULL) {
         return ERR_OK; /* given up meanwhile */
     }
+    if (fetch->mend != NULL) {
+        return fetch_convict(node, fetch, ERR_MALFORMED); /* it ended, and was checked */
+    }
     enum err err = fetch_take(fetch, msg);
     if (err == ERR_NOMEM) {
         return err;

@@ -16,9 +16,10 @@
 #include "node/state.h"
 #include "proto/entry.h"
 
-#define BUCKET_FILL (56u * 1024u) /* of pairs or entries in one message */
-#define ANSWER_N UINT64_MAX       /* questions name a head, answers do not */
-#define ORDER_MENDED UINT32_MAX   /* later than everything that came in the delta */
+#define BUCKET_FILL (56u * 1024u)          /* of pairs or entries in one message */
+#define ANSWER_N UINT64_MAX                /* questions name a head, answers do not */
+#define ORDER_MENDED UINT32_MAX            /* later than everything that came in the delta */
+#define GOT_MAX (MSG_SIZE_MAX / PAIR_SIZE) /* no list of pairs can name more */
 
 struct mend {
     struct digests ours, theirs;
@@ -174,7 +175,7 @@ static enum err mend_entry(struct node *node, struct fetch *fetch, struct bytes 
         got_find(mend, change.slug_hash.bytes) != NULL) {
         return ERR_STALE;
     }
-    if (fetch->bytes > fetch->target_bytes * 2 + PEER_IN_SIZE_MAX) {
+    if (mend->got.count >= GOT_MAX || fetch->bytes > fetch->target_bytes * 2 + PEER_IN_SIZE_MAX) {
         return ERR_QUOTA;
     }
     err = node_txn(node, &txn);
@@ -199,6 +200,7 @@ static enum err mend_pairs(struct fetch *fetch, struct bytes theirs)
         return ERR_ROOT;
     }
     enum err err = ERR_OK;
+    size_t named = 0;
     for (size_t at = 0; err == ERR_OK && at < theirs.size; at += PAIR_SIZE) {
         const uint8_t *pair = theirs.data + at;
         const uint8_t *mine = pair_find(ours, pair);
@@ -209,7 +211,11 @@ static enum err mend_pairs(struct fetch *fetch, struct bytes theirs)
         if (got == NULL || memcmp(got->leaf.bytes, pair + SLUG_HASH_SIZE, HASH_SIZE) != 0) {
             return ERR_ROOT;
         }
+        named++;
         err = change_add(&fetch->changes, got);
+    }
+    if (err == ERR_OK && named != mend->got.count) {
+        err = ERR_ROOT; /* what came besides would stay on disk for ever */
     }
     for (size_t at = 0; err == ERR_OK && at < ours.size; at += PAIR_SIZE) {
         if (pair_find(theirs, ours.data + at) == NULL) {

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/* tests/sim/test_stories_break.c: what a hostile peer or lab tries where deltas are mended, chains
+ * judged and branches joined. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "base/defer.h"
+#include "proto/entry.h"
+#include "proto/pack.h"
+#include "proto/root.h"
+#include "tests/sim/cluster.h"
+
+/* ---- a catalogue made by hand ---- */
+
+/* One entry, and the head of a catalogue that holds it alone. */
+struct made {
+    struct buf entry, head, extra; /* extra: another entry of the same bucket */
+    struct head view;
+    struct digests digests;
+    uint8_t pair[PAIR_SIZE];
+    unsigned bucket;
+};
+
+static void made_done(struct made *made)
+{
+    buf_done(&made->entry);
+    buf_done(&made->extra);
+    buf_done(&made->head);
+}
+
+static void entry_make(const char *slug, uint64_t rev, struct buf *into)
+{
+    defer(buf_done) struct buf body = {0};
+    pack_map(&body, 2);
+    pack_cstr(&body, "summary");
+    pack_cstr(&body, "Rien de particulier.");
+    pack_cstr(&body, "title");
+    pack_cstr(&body, "Fiche");
+    struct entry entry = {.slug = bytes_of_str(slug),
+                          .kind = bytes_of_str("need"),
+                          .body = buf_bytes(&body),
+                          .rev = rev};
+    assert_int_equal(entry_encode(&entry, into), ERR_OK);
+}
+
+/* Signed by lab `of`, in the network of `near`'s own head. */
+static void make(struct sim *sim, unsigned of, unsigned near, struct made *made)
+{
+    struct head known;
+    assert_true(sim_head(sim, near, near, &known));
+    entry_make("vrai", 1, &made->entry);
+    struct slug_hash slug_hash = hash_slug(bytes_of_str("vrai"));
+    struct hash leaf = entry_leaf(buf_bytes(&made->entry));
+    memcpy(made->pair, slug_hash.bytes, SLUG_HASH_SIZE);
+    memcpy(made->pair + SLUG_HASH_SIZE, leaf.bytes, HASH_SIZE);
+    made->bucket = bucket_of(&slug_hash);
+    digests_init(&made->digests);
+    made->digests.buckets[made->bucket] = bucket_digest(BYTES_OF_ARRAY(made->pair));
+    char slug[32];
+    for (unsigned i = 0;; i++) {
+        (void) snprintf(slug, sizeof slug, "faux-%u", i);
+        struct slug_hash other = hash_slug(bytes_of_str(slug));
+        if (bucket_of(&other) == made->bucket) {
+            break;
+        }
+    }
+    entry_make(slug, 1, &made->extra);
+    made->view = (struct head){.network = known.network,
+                               .lab = *sim_id(sim, of),
+                               .generation = 1,
+                               .audience = "public",
+                               .n = 1,
+                               .count = 1,
+                               .bytes = made->entry.size,
+                               .root = digests_root(&made->digests)};
+    assert_int_equal(head_sign(&made->view, sim_signing(sim, of), &made->head), ERR_OK);
+}
+
+static void say_head(struct sim *sim, unsigned puppet, uint64_t arrival, struct bytes head)
+{
+    defer(buf_done) struct buf raw = {0};
+    list_put_head(&raw, arrival, head);
+    puppet_say(
+        sim, puppet,
+        &(struct msg){.type = MSG_HEADS,
+                      .heads = {.upto = arrival, .heads = {.raw = buf_bytes(&raw), .count = 1}}});
+}
+
+static void say_end(struct sim *sim, unsigned puppet, uint64_t stream, struct bytes head)
+{
+    puppet_say(sim, puppet,
+               &(struct msg){.type = MSG_DELTA_END, .delta_end = {.stream = stream, .head = head}});
+}
+
+static void say_entry(struct sim *sim, unsigned puppet, uint64_t stream, struct bytes entry)
+{
+    defer(buf_done) struct buf raw = {0};
+    list_put(&raw, entry);
+    puppet_say(sim, puppet,
+               &(struct msg){
+                   .type = MSG_DELTA,
+                   .delta = {.stream = stream, .entries = {.raw = buf_bytes(&raw), .count = 1}}});
+}
+
+/* Its answer to BUCKETS. */
+static void say_digests(struct sim *sim, unsigned puppet, uint64_t stream, const struct made *made)
+{
+    puppet_say(
+        sim, puppet,
+        &(struct msg){.type = MSG_BUCKETS,
+                      .buckets = {.stream = stream,
+                                  .n = UINT64_MAX,
+                                  .lab = made->view.lab,
+                                  .audience = bytes_of_str("public"),
+                                  .digests = bytes_of(&made->digests, sizeof made->digests)}});
+}
+
+static void say_bucket(struct sim *sim, unsigned puppet, uint64_t stream, const struct made *made,
+                       bool extra)
+{
+    defer(buf_done) struct buf raw = {0};
+    list_put(&raw, buf_bytes(&made->entry));
+    if (extra) {
+        list_put(&raw, buf_bytes(&made->extra));
+    }
+    puppet_say(
+        sim, puppet,
+        &(struct msg){.type = MSG_BUCKET,
+                      .bucket = {.stream = stream,
+                                 .n = UINT64_MAX,
+                                 .lab = made->view.lab,
+                                 .audience = bytes_of_str("public"),
+                                 .bucket = made->bucket,
+                                 .pairs = BYTES_OF_ARRAY(made->pair),
+                                 .entries = {.raw = buf_bytes(&raw), .count = extra ? 2 : 1}}});
+}
+
+/* A lab, and one that is played by the test, linked: its head was offered, its delta lacked the
+ * entry, and it is asked for its digests. */
+static struct sim *asked_for_buckets(uint64_t seed, struct made *made, uint64_t *ret_stream)
+{
+    struct sim *sim = sim_new(seed);
+    struct msg msg;
+    (void) sim_lab(sim, "Ti Lab");
+    sim_publish(sim, 0, "fonds", 3, 200, 1);
+    (void) sim_puppet(sim, "Malin");
+    sim_peer(sim, 0, 1, false);
+    assert_true(puppet_dial(sim, 1, 0));
+    make(sim, 1, 0, made);
+    say_head(sim, 1, 1, buf_bytes(&made->head));
+    assert_true(puppet_await(sim, 1, MSG_WANT, 5000, &msg));
+    *ret_stream = msg.want.stream;
+    say_end(sim, 1, *ret_stream, buf_bytes(&made->head));
+    assert_true(puppet_await(sim, 1, MSG_BUCKETS, 5000, &msg));
+    assert_int_equal(msg.buckets.stream, *ret_stream);
+    return sim;
+}
+
+/* ---- while a delta is mended ---- */
+
+static void an_answered_question_about_buckets_makes_the_delta_whole(void **state)
+{
+    (void) state;
+    defer(made_done) struct made made = {0};
+    uint64_t stream = 0;
+    struct sim *sim = asked_for_buckets(1, &made, &stream);
+    say_digests(sim, 1, stream, &made);
+    say_bucket(sim, 1, stream, &made, false);
+    sim_run(sim, 5000);
+    assert_true(puppet_linked(sim, 1));
+    assert_true(sim_has(sim, 0, 1, "vrai"));
+    assert_true(sim_verify(sim, 0));
+    sim_free(sim);
+}
+
+static void who_goes_on_with_a_delta_that_is_being_mended_is_closed(void **state)
+{
+    (void) state;
+    for (unsigned what = 0; what < 3; what++) {
+        defer(made_done) struct made made = {0};
+        defer(buf_done) struct buf raw = {0};
+        static const uint8_t hash[HASH_SIZE];
+        uint64_t stream = 0;
+        struct sim *sim = asked_for_buckets(2 + what, &made, &stream);
+        list_put(&raw, BYTES_OF_ARRAY(hash));
+        if (what == 0) { /* the chain was checked already */
+            puppet_say(sim, 1,
+                       &(struct msg){.type = MSG_DELTA,
+                                     .delta = {.stream = stream,
+                                               .opening = {.raw = buf_bytes(&raw), .count = 1}}});
+        } else if (what == 1) {
+            say_entry(sim, 1, stream, buf_bytes(&made.extra));
+        } else {
+            say_end(sim, 1, stream, buf_bytes(&made.head));
+        }
+        say_digests(sim, 1, stream, &made);
+        say_bucket(sim, 1, stream, &made, false);
+        sim_run(sim, 15000);
+        assert_true(sim_live(sim, 0));
+        assert_false(puppet_linked(sim, 1));
+        assert_true(sim_verify(sim, 0));
+        sim_publish(sim, 0, "suite", 1, 200, 1);
+        sim_free(sim);
+    }
+}
+
+static void an_entry_that_no_list_names_is_not_kept(void **state)
+{
+    (void) state;
+    defer(made_done) struct made made = {0};
+    uint64_t stream = 0;
+    struct sim *sim = asked_for_buckets(5, &made, &stream);
+    say_digests(sim, 1, stream, &made);
+    say_bucket(sim, 1, stream, &made, true);
+    sim_run(sim, 5000);
+    assert_false(puppet_linked(sim, 1));
+    assert_true(sim_verify(sim, 0));
+    sim_free(sim);
+}
+
+/* More entries of one bucket than one list can name: refused, before looking among them costs much.
+ */
+static void a_bucket_is_not_filled_for_ever(void **state)
+{
+    (void) state;
+    defer(made_done) struct made made = {0};
+    uint64_t stream = 0;
+    struct sim *sim = asked_for_buckets(6, &made, &stream);
+    say_digests(sim, 1, stream, &made);
+    unsigned said = 0;
+    for (unsigned i = 0; said < 1500 && puppet_linked(sim, 1); i++) {
+        defer(buf_done) struct buf raw = {0};
+        defer(buf_done) struct buf entry = {0};
+        char slug[32];
+        (void) snprintf(slug, sizeof slug, "trop-%u", i);
+        struct slug_hash slug_hash = hash_slug(bytes_of_str(slug));
+        if (bucket_of(&slug_hash) != made.bucket) {
+            continue;
+        }
+        entry_make(slug, 1, &entry);
+        list_put(&raw, buf_bytes(&entry));
+        puppet_say(sim, 1,
+                   &(struct msg){.type = MSG_BUCKET,
+                                 .bucket = {.stream = stream,
+                                            .n = UINT64_MAX,
+                                            .lab = made.view.lab,
+                                            .audience = bytes_of_str("public"),
+                                            .bucket = made.bucket,
+                                            .entries = {.raw = buf_bytes(&raw), .count = 1}}});
+        said++;
+        if (said % 100 == 0) {
+            sim_run(sim, 200);
+        }
+    }
+    sim_run(sim, 2000);
+    assert_false(puppet_linked(sim, 1));
+    assert_true(sim_verify(sim, 0));
+    sim_free(sim);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_answered_question_about_buckets_makes_the_delta_whole),
+        cmocka_unit_test(who_goes_on_with_a_delta_that_is_being_mended_is_closed),
+        cmocka_unit_test(an_entry_that_no_list_names_is_not_kept),
+        cmocka_unit_test(a_bucket_is_not_filled_for_ever),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
