@@ -116,12 +116,9 @@ static bool head_newer(const struct fetch *fetch)
     return head_compare(head, &target) >= 0 && (branch || head_compare(head, &base) > 0);
 }
 
+/* fetch->head is its lab's. */
 static enum err end_check(struct node *node, struct fetch *fetch, struct bytes signed_head)
 {
-    enum err err = head_check(node, signed_head, &fetch->head);
-    if (err != ERR_OK) {
-        return err;
-    }
     struct catalogue_name name = {0};
     head_name(&fetch->head, &name);
     if (memcmp(name.network.bytes, fetch->name.network.bytes, HASH_SIZE) != 0 ||
@@ -373,7 +370,14 @@ enum err fetch_end(struct node *node, struct link *link, const struct msg *msg)
     if (fetch->mend != NULL) {
         return fetch_convict(node, fetch, ERR_MALFORMED); /* it ended, and was checked */
     }
-    enum err err = end_check(node, fetch, msg->delta_end.head);
+    enum err err = head_check(node, msg->delta_end.head, &fetch->head);
+    if (err == ERR_STALE || err == ERR_NOT_FOUND) {
+        node_refuse(node, err); /* its lab has new keys, of which one of us knows no more yet */
+        return fetch_nothing(node, fetch);
+    }
+    if (err == ERR_OK) {
+        err = end_check(node, fetch, msg->delta_end.head);
+    }
     if (err_ours(err)) {
         return err;
     }

@@ -81,6 +81,14 @@ static void make(struct sim *sim, unsigned of, unsigned near, struct made *made)
     assert_int_equal(head_sign(&made->view, sim_signing(sim, of), &made->head), ERR_OK);
 }
 
+static void say_record(struct sim *sim, unsigned puppet, struct bytes record)
+{
+    defer(buf_done) struct buf raw = {0};
+    list_put(&raw, record);
+    puppet_say(sim, puppet,
+               &(struct msg){.type = MSG_RECORDS, .records = {.raw = buf_bytes(&raw), .count = 1}});
+}
+
 static void say_head(struct sim *sim, unsigned puppet, uint64_t arrival, struct bytes head)
 {
     defer(buf_done) struct buf raw = {0};
@@ -263,6 +271,43 @@ static void a_bucket_is_not_filled_for_ever(void **state)
     sim_free(sim);
 }
 
+/* ---- innocent peers ---- */
+
+static void a_relay_whose_delta_ends_with_a_head_that_is_over_by_now_is_not_to_blame(void **state)
+{
+    (void) state;
+    for (unsigned known = 0; known < 2; known++) { /* too old; not known yet */
+        struct sim *sim = sim_new(20 + known);
+        defer(made_done) struct made made = {0};
+        struct msg msg;
+        (void) sim_lab(sim, "Ti Lab");
+        sim_publish(sim, 0, "fonds", 3, 200, 1);
+        unsigned relay = sim_puppet(sim, "Relais");
+        unsigned third = sim_lab(sim, "Le Tiers");
+        sim_publish(sim, third, "tiers", 1, 200, 1);
+        sim_peer(sim, 0, relay, false);
+        assert_true(puppet_dial(sim, relay, 0));
+        make(sim, third, 0, &made);
+        say_record(sim, relay, sim_record(sim, third));
+        say_head(sim, relay, 1, buf_bytes(&made.head));
+        assert_true(puppet_await(sim, relay, MSG_WANT, 5000, &msg));
+        uint64_t stream = msg.want.stream;
+        say_entry(sim, relay, stream, buf_bytes(&made.entry));
+        if (known == 0) {
+            say_record(sim, relay, sim_next_record(sim, third, 2));
+        } else {
+            made.view.generation = 2;
+            buf_clear(&made.head);
+            assert_int_equal(head_sign(&made.view, sim_signing(sim, third), &made.head), ERR_OK);
+        }
+        say_end(sim, relay, stream, buf_bytes(&made.head));
+        sim_run(sim, 5000);
+        assert_true(puppet_linked(sim, relay));
+        assert_true(sim_verify(sim, 0));
+        sim_free(sim);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +315,7 @@ int main(void)
         cmocka_unit_test(who_goes_on_with_a_delta_that_is_being_mended_is_closed),
         cmocka_unit_test(an_entry_that_no_list_names_is_not_kept),
         cmocka_unit_test(a_bucket_is_not_filled_for_ever),
+        cmocka_unit_test(a_relay_whose_delta_ends_with_a_head_that_is_over_by_now_is_not_to_blame),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
