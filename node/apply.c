@@ -327,7 +327,10 @@ static enum err chain_judge(struct node *node, struct fetch *fetch)
         return err;
     }
     if (!chain_reaches(fetch)) {
-        err = known ? ERR_OK : fork_chain(node, fetch);
+        if (known) {
+            return fork_refuse(node, fetch);
+        }
+        err = fork_chain(node, fetch);
         if (err == ERR_OK) {
             node_refuse(node, ERR_FORK);
             fetch_over(node, fetch);
@@ -335,9 +338,7 @@ static enum err chain_judge(struct node *node, struct fetch *fetch)
         return err;
     }
     if (known && !joined && fetch->base_n > 0) {
-        node_refuse(node, ERR_FROZEN);
-        fetch_over(node, fetch);
-        return ERR_OK;
+        return fork_refuse(node, fetch);
     }
     const uint8_t *hash = opening_hash(&fetch->opening, fetch->base_n);
     bool trunk = fetch->base_n == 0 ||
@@ -382,9 +383,7 @@ enum err fetch_end(struct node *node, struct link *link, const struct msg *msg)
         return err;
     }
     if (err == ERR_FROZEN) {
-        node_refuse(node, err);
-        fetch_over(node, fetch);
-        return ERR_OK;
+        return fork_refuse(node, fetch);
     }
     if (err != ERR_OK) {
         return fetch_wrong(node, fetch, err);

@@ -294,6 +294,25 @@ static enum err fork_joined(struct txn *txn, uint32_t catalogue, const struct fo
     return err;
 }
 
+enum err fork_settle(struct txn *txn, uint32_t catalogue)
+{
+    struct held_fork held;
+    struct forked forked;
+    bool joined = true; /* without a proof: of what was met here, and is merged now */
+    enum err err = fork_get(txn, catalogue, &held);
+    if (err == ERR_NOT_FOUND) {
+        return ERR_OK;
+    }
+    if (err == ERR_OK && held.proof.size > 0) {
+        err = fork_verify(held.proof, &forked);
+        err = err == ERR_OK || err == ERR_NOMEM ? err : ERR_CORRUPT;
+        if (err == ERR_OK) {
+            err = fork_joined(txn, catalogue, &forked, &joined);
+        }
+    }
+    return err == ERR_OK && joined ? fork_drop(txn, catalogue) : err;
+}
+
 /* ERR_STALE: true, and nothing new. */
 static enum err fork_news(struct node *node, const struct forked *forked, uint32_t *ret_catalogue)
 {
@@ -413,6 +432,24 @@ enum err fork_announce(struct node *node, struct link *link, struct txn *txn, ui
                                           .part = bytes_of(held.proof.data + at, size)}});
     }
     return ERR_OK;
+}
+
+enum err fork_refuse(struct node *node, struct fetch *fetch)
+{
+    struct link *link = fetch->link;
+    struct txn *txn = NULL;
+    bool sent = false;
+    enum err err = ERR_OK;
+    if (link != NULL && !link->file && link->state == LINK_READY &&
+        memcmp(link->lab.bytes, fetch->head.lab.bytes, KEY_SIZE) == 0) {
+        err = node_txn(node, &txn);
+        if (err == ERR_OK) {
+            err = fork_announce(node, link, txn, fetch->catalogue, &sent);
+        }
+    }
+    node_refuse(node, ERR_FROZEN);
+    fetch_over(node, fetch);
+    return err;
 }
 
 /* ---- telling ---- */

@@ -357,10 +357,7 @@ static enum err merge_apply(struct merge *merge, const struct plan *plan, uint64
         .now_s = when_age_s(node),
     };
     err = catalogue_apply(merge->txn, &apply, ret_arrival);
-    if (err == ERR_OK) {
-        err = fork_drop(merge->txn, merge->fetch->catalogue);
-    }
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    return err == ERR_OK ? fork_settle(merge->txn, merge->fetch->catalogue) : err;
 }
 
 static enum err merge_run(struct merge *merge, struct plan *plan, uint64_t *ret_arrival)

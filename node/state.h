@@ -520,6 +520,11 @@ MUST_USE enum err fork_chain(struct node *node, struct fetch *fetch);
 /* Is a fork of the head's generation known? Then: does the fetch's opening join its branches? */
 MUST_USE enum err fork_judge(struct node *node, struct fetch *fetch, bool *ret_known,
                              bool *ret_joined);
+/* A head of a frozen catalogue is not taken. Its lab is shown why: it may have joined others than
+ * the branches that are known here. */
+MUST_USE enum err fork_refuse(struct node *node, struct fetch *fetch);
+/* The held history grew by a merge: forgets the fork if that joined both its branches. */
+MUST_USE enum err fork_settle(struct txn *txn, uint32_t catalogue);
 MUST_USE enum err fork_part(struct node *node, struct link *link, const struct msg *msg);
 /* Sends the proof of that catalogue's fork; *ret_sent is false when there is no room now. */
 MUST_USE enum err fork_announce(struct node *node, struct link *link, struct txn *txn,

@@ -15,6 +15,8 @@
 #include "proto/root.h"
 #include "tests/sim/cluster.h"
 
+#define MINUTE_MS 60000u
+
 /* ---- a catalogue made by hand ---- */
 
 /* One entry, and the head of a catalogue that holds it alone. */
@@ -308,6 +310,103 @@ static void a_relay_whose_delta_ends_with_a_head_that_is_over_by_now_is_not_to_b
     }
 }
 
+/* ---- the own catalogue ---- */
+
+static struct bytes no_params(void)
+{
+    static const uint8_t empty_map[] = {0x80};
+    return BYTES_OF_ARRAY(empty_map);
+}
+
+static enum err repair(struct sim *sim, unsigned lab, bool *ret_frozen)
+{
+    defer(buf_done) struct buf reply = {0};
+    struct ctl_msg msg;
+    enum err err = sim_request(sim, lab, CTL_repair, no_params(), &reply);
+    if (err != ERR_OK) {
+        return err;
+    }
+    assert_int_equal(ctl_decode(buf_bytes(&reply), &msg), ERR_OK);
+    assert_int_equal(ctl_get_bool(&msg.result, "frozen", ret_frozen), ERR_OK);
+    ctl_done(&msg);
+    return ERR_OK;
+}
+
+static enum err try_one(struct sim *sim, unsigned lab, const char *prefix)
+{
+    return sim_try_publish(sim, lab,
+                           &(struct sim_batch){.prefix = prefix, .count = 1, .size = 100});
+}
+
+/* Lab 0 was put back twice: lab 1 holds branch a, lab 2 branch b, itself it signed c. All know of
+ * the fork between a and b. Lab 2 is away. */
+static struct sim *three_branches(uint64_t seed)
+{
+    struct sim *sim = sim_new(seed);
+    (void) sim_lab(sim, "Ti Lab");
+    (void) sim_lab(sim, "Région Sud");
+    (void) sim_lab(sim, "Lab4Lab");
+    sim_link(sim, 0, 1);
+    sim_link(sim, 0, 2);
+    sim_link(sim, 1, 2);
+    sim_publish(sim, 0, "fonds", 5, 200, 1);
+    assert_true(sim_converge(sim, MINUTE_MS));
+    sim_stop(sim, 0);
+    sim_backup(sim, 0);
+    sim_start(sim, 0);
+    sim_cut(sim, 0, 2, true);
+    sim_cut(sim, 1, 2, true);
+    sim_publish(sim, 0, "a", 1, 200, 1);
+    sim_run(sim, 5 * MINUTE_MS);
+    sim_stop(sim, 0);
+    sim_restore(sim, 0);
+    sim_cut(sim, 0, 1, true);
+    sim_cut(sim, 0, 2, false);
+    sim_start(sim, 0);
+    sim_publish(sim, 0, "b", 1, 200, 1);
+    sim_run(sim, 10 * MINUTE_MS);
+    assert_true(sim_has(sim, 1, 0, "a-0"));
+    assert_true(sim_has(sim, 2, 0, "b-0"));
+    sim_stop(sim, 0);
+    sim_restore(sim, 0);
+    sim_cut(sim, 0, 2, true);
+    sim_start(sim, 0);
+    sim_publish(sim, 0, "c", 1, 200, 1);
+    sim_cut(sim, 1, 2, false);
+    sim_run(sim, 10 * MINUTE_MS);
+    return sim;
+}
+
+static void a_merge_that_leaves_a_branch_out_does_not_end_the_freeze(void **state)
+{
+    (void) state;
+    struct sim *sim = three_branches(30);
+    sim_stop(sim, 2);
+    sim_cut(sim, 0, 1, false);
+    sim_run(sim, 10 * MINUTE_MS);
+    bool frozen = false;
+    assert_int_equal(repair(sim, 0, &frozen), ERR_OK);
+    assert_true(sim_has(sim, 0, 0, "a-0"));
+    assert_true(sim_has(sim, 0, 0, "c-0"));
+    sim_run(sim, MINUTE_MS); /* nobody who knows of b would take what is signed now */
+    assert_int_equal(try_one(sim, 0, "perdu"), ERR_FROZEN);
+    sim_cut(sim, 0, 2, false);
+    sim_start(sim, 2);
+    sim_run(sim, 10 * MINUTE_MS);
+    assert_int_equal(repair(sim, 0, &frozen), ERR_OK);
+    assert_false(frozen);
+    sim_publish(sim, 0, "suite", 1, 200, 1);
+    assert_true(sim_converge(sim, 20 * MINUTE_MS));
+    for (unsigned lab = 0; lab < 3; lab++) {
+        assert_true(sim_has(sim, lab, 0, "a-0"));
+        assert_true(sim_has(sim, lab, 0, "b-0"));
+        assert_true(sim_has(sim, lab, 0, "c-0"));
+        assert_true(sim_has(sim, lab, 0, "suite-0"));
+        assert_true(sim_verify(sim, lab));
+    }
+    sim_free(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +415,7 @@ int main(void)
         cmocka_unit_test(an_entry_that_no_list_names_is_not_kept),
         cmocka_unit_test(a_bucket_is_not_filled_for_ever),
         cmocka_unit_test(a_relay_whose_delta_ends_with_a_head_that_is_over_by_now_is_not_to_blame),
+        cmocka_unit_test(a_merge_that_leaves_a_branch_out_does_not_end_the_freeze),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
