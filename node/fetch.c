@@ -227,8 +227,11 @@ uint64_t fetch_wake_ms(const struct node *node)
 static enum err fetch_resume(struct node *node, struct fetch *fetch)
 {
     struct txn *txn = NULL;
-    enum err err = node_txn(node, &txn);
+    enum err err = fetch->own ? own_staging_drop(node, false) : ERR_OK;
     struct staging staging;
+    if (err == ERR_OK) {
+        err = node_txn(node, &txn);
+    }
     if (err == ERR_OK) {
         err = staging_get(txn, fetch->catalogue, &staging);
     }

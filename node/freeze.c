@@ -82,6 +82,33 @@ static bool pull_allowed(const struct node *node, const struct fetch *fetch)
            memcmp(fetch->head.instance, store_instance(node->config.store), INSTANCE_SIZE) == 0;
 }
 
+enum err own_staging_drop(struct node *node, bool all)
+{
+    struct own *own = &node->own;
+    struct txn *txn = NULL;
+    enum err err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < node->client_count; i++) {
+        struct batch *batch = &node->clients[i]->batch;
+        if (batch->open && batch->draft.changes.count > 0) {
+            err = batch_drop(node, batch);
+            batch->open = batch->lost = all = true;
+            batch->touched_ms = node->now_ms;
+        }
+    }
+    if (err != ERR_OK || !all) {
+        return err;
+    }
+    if (own->draft.changes.count > 0) {
+        own->keep_staging = true; /* this turn's own bodies lie there, too */
+        return ERR_OK;
+    }
+    err = node_txn(node, &txn);
+    if (err == ERR_OK) {
+        err = staging_drop(txn, own->catalogue);
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 enum err own_probed(struct node *node, struct fetch *fetch)
 {
     struct own *own = &node->own;
@@ -110,6 +137,12 @@ enum err own_probed(struct node *node, struct fetch *fetch)
     if (!pull_allowed(node, fetch)) {
         err = own_seen(node, &fetch->head);
         fetch_over(node, fetch);
+        return err;
+    }
+    if ((own->frozen & FREEZE_RECOVERING) == 0) {
+        err = own_seen(node, &fetch->head); /* nothing is signed until it is here */
+    }
+    if (err != ERR_OK) {
         return err;
     }
     const uint8_t *hash = own->held ? opening_hash(&fetch->opening, fetch->base_n) : NULL;
@@ -220,6 +253,7 @@ enum err repair_begin(struct node *node, struct client *client, uint32_t id,
         client_error(client, id, ERR_BUSY, NULL, "a repair is under way");
         return ERR_OK;
     }
+    buf_done(&node->repair.lost); /* of a merge that came after its time */
     node->repair = (struct repair){.open = true,
                                    .force = force,
                                    .client = client->number,

@@ -238,6 +238,7 @@ void node_free(struct node *node)
     }
     txn_end(node->txn);
     own_done(&node->own);
+    buf_done(&node->repair.lost);
     compact_done(node);
     free(node->job.plan);
     free(node->reads);

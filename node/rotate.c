@@ -129,7 +129,7 @@ static enum err keys_check(struct node *node, const struct node_keys *keys,
 }
 
 /* Nothing of an older generation is taken in any more. */
-static enum err fetch_end_own(struct node *node, struct txn *txn)
+static enum err fetch_end_own(struct node *node)
 {
     struct fetch *fetch = fetch_of(node, node->own.catalogue);
     if (fetch != NULL) {
@@ -141,8 +141,7 @@ static enum err fetch_end_own(struct node *node, struct txn *txn)
             link->offers[k].done |= link->offers[k].catalogue == node->own.catalogue;
         }
     }
-    enum err err = staging_drop(txn, node->own.catalogue);
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    return own_staging_drop(node, true);
 }
 
 /* The new keys are in use from here on; the turn's commit makes it last. */
@@ -177,7 +176,7 @@ static enum err keys_use(struct node *node, const struct node_keys *keys)
         err = own_seen_put(txn, 0, &(struct hash){{0}}); /* of a generation that is over */
     }
     if (err == ERR_OK && own->catalogue != 0) {
-        err = fetch_end_own(node, txn);
+        err = fetch_end_own(node);
     }
     return err == ERR_OK ? freeze_review(node) : err;
 }

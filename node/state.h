@@ -542,6 +542,9 @@ MUST_USE enum err own_head_seen(struct node *node, struct link *link, const stru
 MUST_USE enum err own_probed(struct node *node, struct fetch *fetch);
 /* The own catalogue changed by what was pulled. */
 MUST_USE enum err own_pulled(struct node *node, uint64_t old_n);
+/* What is to be pulled of the own catalogue, or void, may not mix with what open batches staged:
+ * they are lost, and everything staged goes with them (without any of them: only if `all`). */
+MUST_USE enum err own_staging_drop(struct node *node, bool all);
 /* Looks anew at every reason to stand still. */
 MUST_USE enum err freeze_review(struct node *node);
 MUST_USE enum err repair_begin(struct node *node, struct client *client, uint32_t id,

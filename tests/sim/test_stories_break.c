@@ -407,6 +407,72 @@ static void a_merge_that_leaves_a_branch_out_does_not_end_the_freeze(void **stat
     sim_free(sim);
 }
 
+/* One record by a batch. */
+static enum err batch_say(struct sim *sim, unsigned lab, const char *slug, bool more)
+{
+    defer(buf_done) struct buf params = {0};
+    defer(buf_done) struct buf body = {0};
+    pack_map(&body, 2);
+    pack_cstr(&body, "summary");
+    pack_cstr(&body, "Rien de particulier.");
+    pack_cstr(&body, "title");
+    pack_cstr(&body, "Fiche");
+    pack_map(&params, 2);
+    pack_cstr(&params, "entries");
+    pack_array(&params, 1);
+    pack_array(&params, 3);
+    pack_cstr(&params, slug);
+    pack_cstr(&params, "need");
+    pack_bin(&params, buf_bytes(&body));
+    pack_cstr(&params, "more");
+    pack_bool(&params, more);
+    return sim_request_by(sim, lab, 1, CTL_publish, buf_bytes(&params), NULL);
+}
+
+static void a_batch_that_is_open_while_the_own_catalogue_comes_back_does_no_harm(void **state)
+{
+    (void) state;
+    for (uint64_t seed = 40; seed < 44; seed++) {
+        struct sim *sim = sim_new(seed);
+        (void) sim_lab(sim, "Ti Lab");
+        (void) sim_lab(sim, "Région Sud");
+        sim_link(sim, 0, 1);
+        sim_publish(sim, 0, "fonds", 5, 200, 1);
+        assert_true(sim_converge(sim, MINUTE_MS));
+        sim_stop(sim, 0);
+        sim_backup(sim, 0);
+        sim_start(sim, 0);
+        sim_publish(sim, 0, "a", seed % 2 == 0 ? 5 : 3000, 200, 1);
+        assert_true(sim_converge(sim, 10 * MINUTE_MS));
+        sim_stop(sim, 0);
+        sim_cut(sim, 0, 1, true);
+        sim_restore(sim, 0);
+        sim_start(sim, 0);
+        sim_run(sim, MINUTE_MS);
+        assert_int_equal(batch_say(sim, 0, "lot-1", true), ERR_OK);
+        sim_cut(sim, 0, 1, false);
+        for (unsigned i = 0; i < 100 && !sim_linked(sim, 0, 1); i++) {
+            sim_run(sim, 500);
+        }
+        if (!sim_linked(sim, 0, 1)) {
+            fail_msg("no link while the batch was open");
+        }
+        for (unsigned i = 0; i < 100 && !sim_has(sim, 0, 0, "a-4"); i++) {
+            sim_run(sim, 50);
+        }
+        assert_true(sim_has(sim, 0, 0, "a-4"));
+        enum err err = batch_say(sim, 0, "lot-2", false);
+        assert_true(sim_live(sim, 0));
+        assert_int_equal(sim_has(sim, 0, 0, "lot-1"), err == ERR_OK);
+        assert_int_equal(sim_has(sim, 0, 0, "lot-2"), err == ERR_OK);
+        sim_run(sim, 5 * MINUTE_MS);
+        assert_true(sim_verify(sim, 0));
+        assert_int_equal(try_one(sim, 0, "suite"), ERR_OK);
+        assert_true(sim_converge(sim, 10 * MINUTE_MS));
+        sim_free(sim);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +482,7 @@ int main(void)
         cmocka_unit_test(a_bucket_is_not_filled_for_ever),
         cmocka_unit_test(a_relay_whose_delta_ends_with_a_head_that_is_over_by_now_is_not_to_blame),
         cmocka_unit_test(a_merge_that_leaves_a_branch_out_does_not_end_the_freeze),
+        cmocka_unit_test(a_batch_that_is_open_while_the_own_catalogue_comes_back_does_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
