@@ -7,6 +7,8 @@
 
 #include "cli/text.h"
 
+#define PATIENCE_MS (3600u * 1000u)
+
 /* clang-format off */
 #define ROW(word, name, aliases, role, own, least, most, synopsis, help) \
     {name, aliases, role, own, least, most, synopsis, help, cmd_##word},
@@ -46,6 +48,13 @@ enum err cmd_connect(struct cli *cli)
                         N_("add --dir DIR, or set ESSAIM_DIR"));
     }
     return rpc_open(&cli->rpc, cli->dir, cli->opts.timeout_ms, &cli->flaw);
+}
+
+void cmd_patience(struct cli *cli)
+{
+    if (!opts_has(&cli->opts, OPT_timeout)) {
+        cli->rpc.timeout_ms = PATIENCE_MS;
+    }
 }
 
 bool cmd_confirm(struct cli *cli, const char *question)

@@ -24,8 +24,8 @@
     C(publish, "publish", "publier", "agent", OPT_BIT(if_rev), 1, 100000, \
       N_("[--if-rev N] FILE…|-"), \
       N_("create or update entries from YAML, JSON or NDJSON")) \
-    C(withdraw, "withdraw", "retirer", "agent", OPT_BIT(reason), 1, 100000, \
-      N_("SLUG… [--reason TEXT]"), \
+    C(withdraw, "withdraw", "retirer", "agent", OPT_BIT(reason) | OPT_BIT(erase), 1, \
+      100000, N_("SLUG… [--reason TEXT] [--erase]"), \
       N_("withdraw entries of this lab everywhere")) \
     C(list, "list", "lister", "reader", OPT_BIT(lab) | OPT_BIT(kind) | OPT_BIT(mine), 0, 0, \
       N_("[--lab LAB] [--kind KIND] [--mine]"), N_("the entries held here, of all labs")) \
@@ -53,6 +53,14 @@
     C(bundle, "bundle", "paquet", "reader", OPT_BIT(lab), 2, 2, \
       N_("export FILE|- [--lab LAB]… | import FILE|-"), \
       N_("exchange with labs out of reach by a file")) \
+    C(history, "history", "historique", "agent", 0, 1, 1, N_("SLUG"), \
+      N_("former revisions of an entry of this lab, where they are kept")) \
+    C(compact, "compact", "compacter", "admin", 0, 0, 0, "", \
+      N_("rid this machine's disk of what was withdrawn or replaced")) \
+    C(backup, "backup", "sauvegarder", "admin", 0, 1, 1, N_("FILE"), \
+      N_("a copy of all that the daemon holds, but the keys, while it runs")) \
+    C(restore, "restore", "restaurer", NULL, 0, 2, 2, N_("FILE DIR"), \
+      N_("put a backup back, while the daemon is off")) \
     C(version, "version", "", NULL, 0, 0, 0, "", N_("the version of this program")) \
     C(help, "help", "aide", NULL, 0, 0, 1, N_("[COMMAND | scripting]"), \
       N_("help, in short or about one command"))
@@ -96,6 +104,8 @@ CMD_TABLE(CMD_DECLARE)
 MUST_USE enum err cmd_connect(struct cli *cli);
 /* Asks before something that cannot be undone: yes with --yes or without a terminal to ask on. */
 bool cmd_confirm(struct cli *cli, const char *question);
+/* For what lasts as long as the disk takes: waits an hour for an answer unless --timeout says. */
+void cmd_patience(struct cli *cli);
 /* The line "essaim publish [--if-rev N] FILE…|-". */
 void cmd_usage(const struct cmd *cmd, struct buf *into);
 

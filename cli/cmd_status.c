@@ -20,6 +20,7 @@ static void tidy(json_t *status)
     value_set(status, "id", did == NULL ? json_null() : did);
     value_bin_text(status, "network", false);
     value_bin_text(status, "index", false);
+    value_bin_text(status, "digest", false);
     value_when_text(json_object_get(status, "head"), "issued_at");
     for (size_t i = 0; i < 2; i++) {
         size_t index = 0;

@@ -32,12 +32,11 @@ static enum err slugs_check(struct cli *cli)
 static enum err request(struct cli *cli, struct ctl_msg *ret_msg)
 {
     struct buf params = {0};
-    bool dry_run = opts_has(&cli->opts, OPT_dry_run);
-    pack_map(&params, dry_run ? 2 : 1);
-    if (dry_run) {
-        pack_cstr(&params, "dry_run");
-        pack_bool(&params, true);
-    }
+    pack_map(&params, 3);
+    pack_cstr(&params, "dry_run");
+    pack_bool(&params, opts_has(&cli->opts, OPT_dry_run));
+    pack_cstr(&params, "erase");
+    pack_bool(&params, opts_has(&cli->opts, OPT_erase));
     pack_cstr(&params, "slugs");
     pack_array(&params, (size_t) cli->opts.operand_count);
     for (int i = 0; i < cli->opts.operand_count; i++) {
@@ -47,6 +46,10 @@ static enum err request(struct cli *cli, struct ctl_msg *ret_msg)
                        ? params.err
                        : rpc_call(&cli->rpc, CTL_withdraw, buf_bytes(&params), ret_msg, &cli->flaw);
     buf_done(&params);
+    if (err == ERR_PARTIAL) {
+        cli->flaw.text = N_("withdrawn everywhere, but the bytes are still on this machine's disk");
+        cli->flaw.hint = N_("make room; the daemon tries again every hour, essaim compact at once");
+    }
     return err;
 }
 
@@ -75,10 +78,15 @@ static enum err report(struct cli *cli, const struct ctl_msg *msg)
     enum err err = ctl_get_uint(&msg->result, "n", &n);
     out_begin(&cli->out, "essaim.withdraw/1", columns, sizeof columns / sizeof columns[0], "slug");
     for (size_t i = 0; i < count; i++) {
-        bool gone = statuses.data[i] == 0;
+        /* 2: it was gone before, and what was kept of it is gone now */
+        bool gone = statuses.data[i] == CTL_CREATED || statuses.data[i] == CTL_UNCHANGED;
+        bool before = statuses.data[i] == CTL_UNCHANGED;
         json_t *item = json_object();
         value_set(item, "slug", json_string(cli->opts.operands[i]));
-        value_set(item, "status", json_string(gone ? N_("withdrawn") : N_("refused")));
+        value_set(item, "status",
+                  json_string(before ? N_("erased")
+                              : gone ? N_("withdrawn")
+                                     : N_("refused")));
         if (!gone) {
             refused++;
             refusal_say(cli, cli->opts.operands[i]);
@@ -94,6 +102,7 @@ static enum err report(struct cli *cli, const struct ctl_msg *msg)
     value_set(rest, "reason",
               opts_has(&cli->opts, OPT_reason) ? json_string(cli->opts.values[OPT_reason])
                                                : json_null());
+    value_set(rest, "erase", json_boolean(opts_has(&cli->opts, OPT_erase)));
     value_set(rest, "dry_run", json_boolean(opts_has(&cli->opts, OPT_dry_run)));
     err = out_end(&cli->out, rest);
     if (err != ERR_OK || refused == 0) {
@@ -124,6 +133,9 @@ enum err cmd_withdraw(struct cli *cli)
                     cli->opts.operand_count);
     if (!opts_has(&cli->opts, OPT_dry_run) && !cmd_confirm(cli, question)) {
         return flaw_set(&cli->flaw, ERR_REFUSED, N_("nothing was withdrawn"), NULL);
+    }
+    if (opts_has(&cli->opts, OPT_erase)) {
+        cmd_patience(cli);
     }
     err = request(cli, &msg);
     if (err == ERR_OK) {

@@ -34,6 +34,7 @@
     X(listen,   N_("HOST:PORT"), false, N_("where other labs reach this one")) \
     X(if_rev,   N_("N"),         false, N_("only if the entry is at revision N (0: none yet)")) \
     X(reason,   N_("TEXT"),      false, N_("why; kept in this command's own report only")) \
+    X(erase,    NULL,            false, N_("and wait until the bytes are gone from this machine")) \
     X(lab,      N_("LAB"),       false, N_("only this lab: name, alias or did:key")) \
     X(kind,     N_("KIND"),      false, N_("only this kind of entry")) \
     X(mine,     NULL,            false, N_("only this lab's own entries")) \

@@ -24,6 +24,7 @@ static const char *const words[] = {
     N_("unchanged"),
     N_("refused"),
     N_("withdrawn"),
+    N_("erased"),
     N_("published"),
     /* links and peers */
     N_("handshake"),
@@ -71,6 +72,9 @@ static const char *const words[] = {
     N_("too many heads in a bundle"),
     N_("the bundle ends too early"),
     N_("the bundle goes on behind its end"),
+    N_("path is the full path of a file that is not there yet"),
+    N_("another backup was just asked for"),
+    N_("slug is that of an entry of this lab"),
     /* what verify finds */
     N_("a row of the bodies table is malformed"),
     N_("the entry does not match its leaf"),
@@ -123,6 +127,8 @@ static const struct {
     {"own-quota", N_("this lab's catalogue has reached its quota: withdraw something first")},
     {"own-head-unknown",
      N_("peers hold a newer state of this lab than this directory does: writing is frozen")},
+    {"erase-waits", N_("something withdrawn is still on the disk: the store could not be copied; "
+                       "make room, then: essaim compact")},
 };
 
 const char *words_of(const char *word)

@@ -2,7 +2,7 @@
 # bash completion for essaim(1)
 _essaim()
 {
-    local commands="init id publish withdraw list show status peers sync watch verify prove verify-proof fork repair bundle version help"
+    local commands="init id publish withdraw list show status peers sync watch verify prove verify-proof fork repair bundle history compact backup restore version help"
     local general="--dir --json --ndjson --csv --quiet --fields --limit --cursor --lang --color
         --yes --no-input --dry-run --timeout --help --version"
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command="" own="" i
@@ -39,7 +39,7 @@ _essaim()
     case $command in
     init) own="--name --listen" ;;
     publish) own="--if-rev" ;;
-    withdraw) own="--reason" ;;
+    withdraw) own="--reason --erase" ;;
     list) own="--lab --kind --mine" ;;
     bundle) own="--lab" ;;
     peers) own="--alias" ;;
@@ -52,13 +52,13 @@ _essaim()
         mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word")
     else
         case $command in
-        publish) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        publish | backup | restore) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
         init) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
         bundle) mapfile -t COMPREPLY < <(compgen -W "export import" -f -- "$word") ;;
         peers) mapfile -t COMPREPLY < <(compgen -W "list add remove" -- "$word") ;;
         fork) mapfile -t COMPREPLY < <(compgen -W "list show" -- "$word") ;;
         help) mapfile -t COMPREPLY < <(compgen -W "$commands scripting" -- "$word") ;;
-        show | withdraw)
+        show | withdraw | history)
             mapfile -t COMPREPLY < <(compgen -W \
                 "$("${COMP_WORDS[0]}" list --mine --fields slug --limit 500 2>/dev/null)" -- "$word")
             ;;

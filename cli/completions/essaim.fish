@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: EUPL-1.2
 # fish completion for essaim(1)
-set -l commands init id publish withdraw list show status peers sync watch verify prove verify-proof fork repair bundle version help
+set -l commands init id publish withdraw list show status peers sync watch verify prove verify-proof fork repair bundle history compact backup restore version help
 complete -c essaim -f
 complete -c essaim -n "not __fish_seen_subcommand_from $commands" -a "$commands"
 complete -c essaim -s d -l dir -r -a "(__fish_complete_directories)" -d "the lab's directory"
@@ -24,6 +24,8 @@ complete -c essaim -n "__fish_seen_subcommand_from init" -l listen -x -d "HOST:P
 complete -c essaim -n "__fish_seen_subcommand_from publish" -F -l if-rev -x -d "only at this revision"
 complete -c essaim -n "__fish_seen_subcommand_from publish" -F
 complete -c essaim -n "__fish_seen_subcommand_from withdraw" -l reason -x -d "why"
+complete -c essaim -n "__fish_seen_subcommand_from withdraw" -l erase -d "wait until the bytes are gone here"
+complete -c essaim -n "__fish_seen_subcommand_from backup restore" -F
 complete -c essaim -n "__fish_seen_subcommand_from list" -l lab -x -d "only this lab"
 complete -c essaim -n "__fish_seen_subcommand_from list" -l mine -d "only this lab's own"
 complete -c essaim -n "__fish_seen_subcommand_from list" -l kind -x -d "only this kind" \
