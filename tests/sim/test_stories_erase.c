@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -224,6 +226,124 @@ static void a_node_where_nothing_was_withdrawn_is_never_copied(void **state)
     sim_free(sim);
 }
 
+/* ---- lives: labs come and go while their entries do ---- */
+
+#define LIFE_LABS 4
+#define LIFE_SLUGS 12
+#define LIFE_SALT                                                                                  \
+    100000 /* of the first publication: all of six digits, so that none begins as another */
+
+struct life {
+    struct sim *sim;
+    uint64_t dice;
+    unsigned labs[LIFE_LABS], published;
+    unsigned salt[LIFE_LABS][LIFE_SLUGS]; /* what stands there; 0: nothing */
+};
+
+static unsigned pick(struct life *life, unsigned below)
+{
+    life->dice ^= life->dice << 13;
+    life->dice ^= life->dice >> 7;
+    life->dice ^= life->dice << 17;
+    return (unsigned) (life->dice % below);
+}
+
+static void compact(struct sim *sim, unsigned lab)
+{
+    defer(buf_done) struct buf params = {0};
+    pack_map(&params, 0);
+    assert_int_equal(sim_request(sim, lab, CTL_compact, buf_bytes(&params), NULL), ERR_OK);
+}
+
+static void life_write(struct life *life, unsigned number)
+{
+    unsigned slug = pick(life, LIFE_SLUGS), *salt = &life->salt[number][slug];
+    char name[32];
+    (void) snprintf(name, sizeof name, "f%u-0", slug);
+    if (*salt != 0 && pick(life, 2) == 0) {
+        sim_withdraw(life->sim, life->labs[number], name);
+        *salt = 0;
+        return;
+    }
+    (void) snprintf(name, sizeof name, "f%u", slug);
+    *salt = LIFE_SALT + life->published++;
+    sim_publish(life->sim, life->labs[number], name, 1, 50 + pick(life, 3000), *salt);
+}
+
+static void life_act(struct life *life)
+{
+    unsigned number = pick(life, LIFE_LABS), lab = life->labs[number], what = pick(life, 10);
+    bool live = sim_live(life->sim, lab);
+    if (what < 6 && live) {
+        life_write(life, number);
+    } else if (what == 6 && live) {
+        compact(life->sim, lab);
+    } else if (what == 7 && live) {
+        (pick(life, 2) == 0 ? sim_blackout : sim_stop)(life->sim, lab);
+    } else if (what == 8 && !live) {
+        sim_start(life->sim, lab);
+    } else if (what == 9) {
+        sim_run(life->sim, pick(life, 3) == 0 ? DAY_MS : MINUTE_MS);
+    }
+    sim_run(life->sim, pick(life, 2000));
+}
+
+/* Everything that stands is everywhere, and nothing else of what was ever published is anywhere. */
+static void life_check(struct life *life)
+{
+    for (unsigned i = 0; i < life->published; i++) {
+        bool stands = false;
+        char text[32];
+        for (unsigned at = 0; at < LIFE_LABS * LIFE_SLUGS; at++) {
+            stands = stands || life->salt[at / LIFE_SLUGS][at % LIFE_SLUGS] == LIFE_SALT + i;
+        }
+        (void) snprintf(text, sizeof text, "essaimage %u.", LIFE_SALT + i);
+        for (unsigned number = 0; number < LIFE_LABS; number++) {
+            if ((sim_bytes(life->sim, life->labs[number], text) > 0) != stands) {
+                fail_msg("publication %u %s at lab %u", i, stands ? "is missing" : "is still there",
+                         number);
+            }
+        }
+    }
+}
+
+static void life_run(uint64_t seed)
+{
+    static const char *const names[LIFE_LABS] = {"A", "B", "C", "D"};
+    struct life life = {.sim = sim_new(seed), .dice = seed * 0x9E3779B97F4A7C15ull + 1};
+    for (unsigned i = 0; i < LIFE_LABS; i++) {
+        life.labs[i] = sim_lab(life.sim, names[i]);
+        if (i > 0) {
+            sim_link(life.sim, life.labs[i], life.labs[pick(&life, i)]);
+        }
+    }
+    for (unsigned i = 30 + pick(&life, 50); i > 0; i--) {
+        life_act(&life);
+    }
+    for (unsigned i = 0; i < LIFE_LABS; i++) {
+        if (!sim_live(life.sim, life.labs[i])) {
+            sim_start(life.sim, life.labs[i]);
+        }
+    }
+    assert_true(sim_converge(life.sim, HOUR_MS));
+    sim_run(life.sim, 13 * HOUR_MS);
+    life_check(&life);
+    for (unsigned i = 0; i < LIFE_LABS; i++) {
+        assert_true(sim_verify(life.sim, life.labs[i]));
+    }
+    sim_free(life.sim);
+}
+
+static void whatever_labs_come_and_go_nothing_withdrawn_is_left_or_comes_back(void **state)
+{
+    (void) state;
+    uint64_t seeds = getenv("ESSAIM_LONG") == NULL ? 25 : 1000;
+    for (uint64_t seed = 1; seed <= seeds; seed++) {
+        print_message("# seed %llu\n", (unsigned long long) seed);
+        life_run(seed);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +353,7 @@ int main(void)
         cmocka_unit_test(withdrawing_with_erase_is_answered_when_the_bytes_are_gone),
         cmocka_unit_test(a_copy_that_fails_is_told_and_tried_again),
         cmocka_unit_test(a_node_where_nothing_was_withdrawn_is_never_copied),
+        cmocka_unit_test(whatever_labs_come_and_go_nothing_withdrawn_is_left_or_comes_back),
     };
     return cmocka_run_group_tests_name("stories_erase", tests, NULL, NULL);
 }
