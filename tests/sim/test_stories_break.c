@@ -473,6 +473,66 @@ static void a_batch_that_is_open_while_the_own_catalogue_comes_back_does_no_harm
     }
 }
 
+static void unusual_branches_are_joined_too(void **state)
+{
+    (void) state;
+    for (unsigned what = 0; what < 4; what++) { /* bit 0: withdrawn there; bit 1: here */
+        struct sim *sim = sim_new(50 + what);
+        (void) sim_lab(sim, "Ti Lab");
+        (void) sim_lab(sim, "Région Sud");
+        sim_link(sim, 0, 1);
+        sim_run(sim, 1000);
+        sim_stop(sim, 0);
+        sim_backup(sim, 0);
+        sim_start(sim, 0);
+        sim_publish(sim, 0, "a", 1, 200, 1);
+        if ((what & 1) != 0) {
+            sim_withdraw(sim, 0, "a-0");
+        }
+        assert_true(sim_converge(sim, 10 * MINUTE_MS));
+        sim_stop(sim, 0);
+        sim_cut(sim, 0, 1, true);
+        sim_restore(sim, 0);
+        sim_start(sim, 0);
+        sim_publish(sim, 0, "b", 1, 200, 1); /* head 1 once more */
+        if ((what & 2) != 0) {
+            sim_withdraw(sim, 0, "b-0");
+        }
+        sim_cut(sim, 0, 1, false);
+        sim_run(sim, 15 * MINUTE_MS);
+        bool frozen = true;
+        assert_int_equal(repair(sim, 0, &frozen), ERR_OK);
+        assert_false(frozen);
+        assert_int_equal(repair(sim, 0, &frozen), ERR_OK); /* nothing is left to be done */
+        sim_publish(sim, 0, "suite", 1, 200, 1);
+        assert_true(sim_converge(sim, 10 * MINUTE_MS));
+        for (unsigned lab = 0; lab < 2; lab++) {
+            assert_int_equal(sim_has(sim, lab, 0, "a-0"), (what & 1) == 0);
+            assert_int_equal(sim_has(sim, lab, 0, "b-0"), (what & 2) == 0);
+            assert_true(sim_has(sim, lab, 0, "suite-0"));
+            assert_true(sim_verify(sim, lab));
+        }
+        sim_free(sim);
+    }
+}
+
+static void a_batch_that_is_open_while_keys_are_rotated_does_no_harm(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(60);
+    (void) sim_lab(sim, "Ti Lab");
+    sim_publish(sim, 0, "fonds", 5, 200, 1);
+    assert_int_equal(batch_say(sim, 0, "lot-1", true), ERR_OK);
+    assert_int_equal(sim_rotate(sim, 0), ERR_OK);
+    enum err err = batch_say(sim, 0, "lot-2", false);
+    assert_true(sim_live(sim, 0));
+    assert_int_equal(sim_has(sim, 0, 0, "lot-1"), err == ERR_OK);
+    assert_int_equal(sim_has(sim, 0, 0, "lot-2"), err == ERR_OK);
+    assert_int_equal(try_one(sim, 0, "suite"), ERR_OK);
+    assert_true(sim_verify(sim, 0));
+    sim_free(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -482,6 +542,8 @@ int main(void)
         cmocka_unit_test(a_bucket_is_not_filled_for_ever),
         cmocka_unit_test(a_relay_whose_delta_ends_with_a_head_that_is_over_by_now_is_not_to_blame),
         cmocka_unit_test(a_merge_that_leaves_a_branch_out_does_not_end_the_freeze),
+        cmocka_unit_test(a_batch_that_is_open_while_keys_are_rotated_does_no_harm),
+        cmocka_unit_test(unusual_branches_are_joined_too),
         cmocka_unit_test(a_batch_that_is_open_while_the_own_catalogue_comes_back_does_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
