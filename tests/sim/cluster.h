@@ -49,6 +49,8 @@ void sim_cut(struct sim *sim, unsigned a, unsigned b, bool cut);
 void sim_cut_way(struct sim *sim, unsigned from, unsigned to, bool cut);
 /* Breaks open connections between two labs (reset). */
 void sim_reset(struct sim *sim, unsigned a, unsigned b);
+/* So many of a thousand open connections are reset, by the simulator's dice; gives their number. */
+unsigned sim_reset_some(struct sim *sim, unsigned of_1000);
 /* `lab`'s ends are closed; the other is told only when it says something. */
 void sim_half_open(struct sim *sim, unsigned lab, unsigned other);
 /* Open connections between two labs carry so many bytes a second; 0 = no bound. */
@@ -76,7 +78,8 @@ void sim_full(struct sim *sim, unsigned lab, bool full);
 /* Of labs started from now on: the size of the map, the quota of entries (0 = as usual). */
 void sim_map(struct sim *sim, uint64_t size);
 void sim_quota(struct sim *sim, uint64_t entries);
-/* A copy of the data directory of a lab that is off, and back from it. */
+/* A copy of the data directory of a lab that is off (as of a virtual machine: nothing in it tells),
+ * and back from it. */
 void sim_backup(struct sim *sim, unsigned lab);
 void sim_restore(struct sim *sim, unsigned lab);
 /* Guard files outlive their stores from now on: sim_restore and sim_store_lost leave them be. */
@@ -91,6 +94,11 @@ struct bytes sim_next_record(struct sim *sim, unsigned lab, uint64_t generation)
 enum err sim_rotate(struct sim *sim, unsigned lab);
 /* A lab that is off lost all but its root key: starts to be recovered. sim_rotate ends it. */
 void sim_recover(struct sim *sim, unsigned lab);
+/* `essaim backup` of a lab that lives, and `essaim restore` of it to one that is off. */
+void sim_save(struct sim *sim, unsigned lab);
+void sim_load(struct sim *sim, unsigned lab);
+/* A bit of an entry flips on `lab`'s disk. */
+void sim_rot(struct sim *sim, unsigned lab, unsigned of, const char *slug);
 /* Its wall clock is wrong by so much. */
 void sim_clock(struct sim *sim, unsigned lab, int64_t off_s);
 /* Of a thousand of its messages so many are lies (liar.c). */
@@ -142,6 +150,14 @@ bool sim_head(struct sim *sim, unsigned lab, unsigned of, struct head *ret_head)
 bool sim_has(struct sim *sim, unsigned lab, unsigned of, const char *slug);
 /* Which publication (salt) of that slug it holds. */
 bool sim_entry(struct sim *sim, unsigned lab, unsigned of, const char *slug, unsigned *ret_salt);
+/* The generation of the record that `lab` holds of `of`; 0 = none. */
+uint64_t sim_generation(struct sim *sim, unsigned lab, unsigned of);
+/* Does `lab` know that `of` signed two histories (of its generation now)? */
+bool sim_forked(struct sim *sim, unsigned lab, unsigned of);
+/* The signed head that `lab` holds of `of`. */
+bool sim_signed_head(struct sim *sim, unsigned lab, unsigned of, struct buf *into);
+/* Is a part of a delta of `of` kept on `lab`'s disk? */
+bool sim_staged(struct sim *sim, unsigned lab, unsigned of);
 /* Every check of `essaim verify` is clean. */
 bool sim_verify(struct sim *sim, unsigned lab);
 /* Wire bytes both ways that the last connection between two labs has carried. */
@@ -188,6 +204,10 @@ void puppet_on(struct sim *sim, unsigned puppet, puppet_hears *hears, void *user
 void puppet_index(struct sim *sim, unsigned puppet);
 /* A puppet with the keys of another lab: whoever stole its server. */
 unsigned sim_twin(struct sim *sim, unsigned of);
+/* It uses another link key from now on than its record names. */
+void puppet_key(struct sim *sim, unsigned puppet);
+/* New keys and the record of the next generation, whose last good head is `good` (NULL: none). */
+void puppet_rotate(struct sim *sim, unsigned puppet, const struct head *good);
 struct bytes sim_record(const struct sim *sim, unsigned lab);
 const uint8_t *sim_signing(const struct sim *sim, unsigned lab); /* SIGN_SECRET_SIZE */
 

@@ -175,17 +175,6 @@ uint64_t sim_guard_n(const struct sim *sim, unsigned number)
     return sim->labs[number]->guard_n;
 }
 
-void sim_store_lost(struct sim *sim, unsigned number)
-{
-    struct sim_lab *lab = sim->labs[number];
-    must(!lab->live);
-    defer(buf_done) struct buf command = {0};
-    buf_printf(&command, "rm -rf '%s'", lab->dir);
-    buf_put_u8(&command, 0);
-    must(command.err == ERR_OK && system((const char *) command.data) == 0);
-    check_forget(lab);
-}
-
 void sim_recover(struct sim *sim, unsigned number)
 {
     struct sim_lab *lab = sim->labs[number];

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
-/* tests/sim/labs.c: the labs' lives: keys, power on and off, copies of their directories, clocks.
- */
-#include <ftw.h>
+/* tests/sim/labs.c: the labs' lives: keys, power on and off, clocks, honesty. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/defer.h"
 #include "base/must.h"
 #include "tests/sim/state.h"
 
@@ -29,14 +26,6 @@ struct sim *sim_new(uint64_t seed)
                     base != NULL ? base : "/dev/shm");
     must(mkdtemp(sim->dir) != NULL);
     return sim;
-}
-
-static int remove_one(const char *path, const struct stat *stat, int flag, struct FTW *ftw)
-{
-    (void) stat;
-    (void) flag;
-    (void) ftw;
-    return remove(path);
 }
 
 static void inbox_free(struct sim_lab *lab)
@@ -71,7 +60,7 @@ void sim_free(struct sim *sim)
     for (size_t i = 0; i < sim->heap_count; i++) {
         sim_item_free(sim->heap[i].item);
     }
-    (void) nftw(sim->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    dir_remove(sim->dir);
     effects_done(&sim->effects);
     for (size_t i = 0; i < SIM_OLD_HEADS; i++) {
         buf_done(&sim->old_heads[i]);
@@ -90,7 +79,11 @@ static void node_start(struct sim *sim, unsigned number)
     struct store_options options = {.map_size = sim->map_size};
     sim_roll_bytes(sim, options.fresh_index, INSTANCE_SIZE);
     sim_roll_bytes(sim, options.fresh_instance, INSTANCE_SIZE);
-    must(store_open(lab->dir, &options, &lab->store) == ERR_OK);
+    enum err err = store_open(lab->dir, &options, &lab->store);
+    if (err != ERR_OK) {
+        sim_fail(sim, "lab %u cannot open its store: %s", number, err_code(err));
+        return;
+    }
     struct node_config config = {
         .store = lab->store,
         .lab = lab->id,
@@ -100,7 +93,10 @@ static void node_start(struct sim *sim, unsigned number)
         .wall_s = SIM_WALL_S + (int64_t) (sim->now_ms / 1000) + lab->wall_off_s,
     };
     keys_start(sim, number, &config);
-    must(node_new(&config, &lab->node) == ERR_OK);
+    err = node_new(&config, &lab->node);
+    if (err != ERR_OK) {
+        sim_fail(sim, "lab %u does not start: %s", number, err_code(err));
+    }
 }
 
 void sim_start(struct sim *sim, unsigned number)
@@ -113,6 +109,9 @@ void sim_start(struct sim *sim, unsigned number)
     node_start(sim, number);
     sim_running = NULL;
     sim->at_lab = SIM_LABS_MAX;
+    if (sim->failure[0] != 0) {
+        return;
+    }
     lab->live = true;
     lab->epoch++;
     lab->wake_ms = 0;
@@ -266,27 +265,4 @@ void sim_clock(struct sim *sim, unsigned lab, int64_t off_s)
 void sim_lies(struct sim *sim, unsigned lab, unsigned lies)
 {
     sim->labs[lab]->lies = lies;
-}
-
-static void dir_copy(const char *from, const char *from_tail, const char *to, const char *to_tail)
-{
-    defer(buf_done) struct buf command = {0};
-    buf_printf(&command, "rm -rf '%s%s' && cp -a '%s%s' '%s%s'", to, to_tail, from, from_tail, to,
-               to_tail);
-    buf_put_u8(&command, 0);
-    must(command.err == ERR_OK && system((const char *) command.data) == 0);
-}
-
-void sim_backup(struct sim *sim, unsigned lab)
-{
-    must(!sim->labs[lab]->live);
-    dir_copy(sim->labs[lab]->dir, "", sim->labs[lab]->dir, ".copy");
-}
-
-void sim_restore(struct sim *sim, unsigned lab)
-{
-    must(!sim->labs[lab]->live);
-    sim_tell(sim, "%u is restored from its copy", lab);
-    dir_copy(sim->labs[lab]->dir, ".copy", sim->labs[lab]->dir, "");
-    check_forget(sim->labs[lab]);
 }

@@ -7,6 +7,7 @@
 
 #include "base/must.h"
 #include "proto/entry.h"
+#include "store/history.h"
 #include "store/scrub.h"
 #include "tests/sim/state.h"
 
@@ -31,6 +32,59 @@ bool sim_head(struct sim *sim, unsigned lab, unsigned of, struct head *ret_head)
     if (found) {
         *ret_head = held.head;
     }
+    txn_end(txn);
+    return found;
+}
+
+uint64_t sim_generation(struct sim *sim, unsigned lab, unsigned of)
+{
+    struct txn *txn = NULL;
+    struct held_lab held;
+    must(txn_begin_read(sim->labs[lab]->store, &txn) == ERR_OK);
+    bool found = lab_get(txn, &sim->labs[of]->id, &held) == ERR_OK;
+    uint64_t generation = found ? held.record.generation : 0;
+    txn_end(txn);
+    return generation;
+}
+
+bool sim_forked(struct sim *sim, unsigned lab, unsigned of)
+{
+    struct txn *txn = NULL;
+    must(txn_begin_read(sim->labs[lab]->store, &txn) == ERR_OK);
+    struct catalogue_name name = {.lab = sim->labs[of]->id, .audience = "public"};
+    uint32_t id = 0;
+    struct held_fork fork;
+    struct held_lab held;
+    bool known = catalogue_find(txn, &name, &id) == ERR_OK && fork_get(txn, id, &fork) == ERR_OK &&
+                 lab_get(txn, &name.lab, &held) == ERR_OK &&
+                 held.record.generation == fork.generation;
+    txn_end(txn);
+    return known;
+}
+
+bool sim_signed_head(struct sim *sim, unsigned lab, unsigned of, struct buf *into)
+{
+    struct txn *txn = NULL;
+    must(txn_begin_read(sim->labs[lab]->store, &txn) == ERR_OK);
+    uint32_t id = 0;
+    struct held_head held;
+    bool found = sim_find(sim, txn, of, &id, &held) == ERR_OK;
+    if (found) {
+        buf_put(into, held.signed_bytes);
+    }
+    txn_end(txn);
+    return found;
+}
+
+bool sim_staged(struct sim *sim, unsigned lab, unsigned of)
+{
+    struct txn *txn = NULL;
+    must(txn_begin_read(sim->labs[lab]->store, &txn) == ERR_OK);
+    struct catalogue_name name = {.lab = sim->labs[of]->id, .audience = "public"};
+    uint32_t id = 0;
+    struct staging staging;
+    bool found =
+        catalogue_find(txn, &name, &id) == ERR_OK && staging_get(txn, id, &staging) == ERR_OK;
     txn_end(txn);
     return found;
 }

@@ -181,6 +181,18 @@ void sim_reset(struct sim *sim, unsigned a, unsigned b)
     }
 }
 
+unsigned sim_reset_some(struct sim *sim, unsigned of_1000)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < sim->conn_count; i++) {
+        if (sim->conns[i].open && sim_roll(sim) % 1000 < of_1000) {
+            conn_close(sim, &sim->conns[i]);
+            count++;
+        }
+    }
+    return count;
+}
+
 void sim_half_open(struct sim *sim, unsigned lab, unsigned other)
 {
     for (size_t i = 0; i < sim->conn_count; i++) {

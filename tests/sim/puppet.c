@@ -244,6 +244,22 @@ void puppet_index(struct sim *sim, unsigned number)
     sim_roll_bytes(sim, sim->labs[number]->puppet->index, INSTANCE_SIZE);
 }
 
+void puppet_key(struct sim *sim, unsigned number)
+{
+    sim_roll_bytes(sim, sim->labs[number]->link_secret, KEY_SIZE);
+}
+
+void puppet_rotate(struct sim *sim, unsigned number, const struct head *good)
+{
+    struct sim_lab *lab = sim->labs[number];
+    struct last_good last = {.audience = bytes_of_str("public")};
+    if (good != NULL) {
+        last.n = good->n;
+        last.head_hash = good->hash;
+    }
+    lab_keys(sim, lab, lab->generation + 1, good != NULL ? &last : NULL);
+}
+
 struct bytes sim_record(const struct sim *sim, unsigned lab)
 {
     return buf_bytes(&sim->labs[lab]->record);

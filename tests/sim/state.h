@@ -5,7 +5,8 @@
  *   heap.c     events by (time, number), dice, trace, what happened last
  *   network.c  connections and what goes wrong on them
  *   turn.c     a lab's turn: step, settle, job, perform; what its disk does to it
- *   labs.c     keys, power, copies of the data directory
+ *   labs.c     keys, power, clocks
+ *   disk.c     copies of the data directory, loss, rot
  *   ask.c      requests of clients
  *   look.c     what labs hold
  *   keys.c     rotations, recoveries, guards
@@ -65,6 +66,7 @@ struct sim_conn {
 /* The newest that was ever held of one catalogue. */
 struct sim_seen {
     uint64_t generation, n;
+    bool frozen; /* a fork of that generation is known */
 };
 
 /* A signing key, a link key and the record that names them. */
@@ -82,6 +84,7 @@ struct sim_lab {
     bool full;
     enum sim_disk disk; /* what the next commit meets */
     unsigned lies;      /* of 1,000 messages */
+    bool rotten;        /* its disk flips bits */
     unsigned epoch;
     char dir[256];
     char name[64];
@@ -187,6 +190,9 @@ struct sim_lab *lab_with_keys(struct sim *sim, const char *name);
 void lab_keys(struct sim *sim, struct sim_lab *lab, uint64_t generation,
               const struct last_good *good);
 void lab_off(struct sim *sim, unsigned number, bool told);
+
+/* disk.c */
+void dir_remove(const char *dir);
 
 /* look.c */
 enum err sim_find(struct sim *sim, struct txn *txn, unsigned of, uint32_t *ret_id,

@@ -47,8 +47,8 @@ static enum err commit(struct txn *txn, struct sim_lab *lab)
 
 enum err __wrap_txn_commit(struct txn *txn)
 {
-    if (sim_running == NULL || sim_running->at_lab == SIM_LABS_MAX) {
-        return __real_txn_commit(txn);
+    if (sim_running == NULL || sim_running->at_lab == SIM_LABS_MAX || !txn_dirty(txn)) {
+        return __real_txn_commit(txn); /* nothing to write */
     }
     struct sim_lab *lab = sim_running->labs[sim_running->at_lab];
     if (lab->store != NULL && txn->store != lab->store) {

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: EUPL-1.2 */
+/* tests/sim/press.c: written from doc/protocol.md, not from node/. */
+#include "tests/sim/press.h"
+
+#include <stdlib.h>
+
+#include "base/defer.h"
+#include "base/must.h"
+#include "proto/entry.h"
+#include "proto/pack.h"
+#include "proto/root.h"
+
+#define SAY_SIZE 60000
+
+void press_init(struct press *press, struct sim *sim, unsigned lab)
+{
+    *press = (struct press){.sim = sim, .lab = lab};
+}
+
+void press_done(struct press *press)
+{
+    for (size_t i = 0; i < press->count; i++) {
+        buf_done(&press->items[i].bytes);
+    }
+    for (size_t n = 0; n <= PRESS_HEADS_MAX; n++) {
+        buf_done(&press->signed_heads[n]);
+    }
+    free(press->items);
+    *press = (struct press){0};
+}
+
+static void end(struct press *press, const struct slug_hash *slug, bool withdrawn)
+{
+    for (size_t i = 0; i < press->count; i++) {
+        struct press_item *item = &press->items[i];
+        if (item->end == 0 && memcmp(item->slug.bytes, slug->bytes, SLUG_HASH_SIZE) == 0) {
+            item->end = press->n + 1;
+            item->withdrawn = withdrawn;
+        }
+    }
+}
+
+static void put(struct press *press, const char *slug, uint64_t rev, struct bytes body)
+{
+    if (press->count == press->cap) {
+        press->cap = press->cap == 0 ? 32 : press->cap * 2;
+        press->items = realloc(press->items, press->cap * sizeof *press->items);
+        must(press->items != NULL);
+    }
+    struct slug_hash slug_hash = hash_slug(bytes_of_str(slug));
+    end(press, &slug_hash, false);
+    struct press_item *item = &press->items[press->count++];
+    *item = (struct press_item){.slug = slug_hash, .rev = rev};
+    struct entry entry = {
+        .slug = bytes_of_str(slug), .kind = bytes_of_str("need"), .rev = rev, .body = body};
+    must(entry_encode(&entry, &item->bytes) == ERR_OK);
+}
+
+void press_put(struct press *press, const char *slug, unsigned salt, size_t size)
+{
+    defer(buf_done) struct buf text = {0};
+    defer(buf_done) struct buf body = {0};
+    do {
+        buf_printf(&text, "essaimage %u.0 ", salt);
+    } while (text.size < size);
+    pack_map(&body, 2);
+    pack_cstr(&body, "summary");
+    pack_str(&body, buf_bytes(&text));
+    pack_cstr(&body, "title");
+    pack_cstr(&body, "Fiche");
+    put(press, slug, press->n + 1, buf_bytes(&body));
+}
+
+void press_put_rev(struct press *press, const char *slug, uint64_t rev)
+{
+    defer(buf_done) struct buf body = {0};
+    pack_map(&body, 0);
+    put(press, slug, rev, buf_bytes(&body));
+}
+
+void press_drop(struct press *press, const char *slug)
+{
+    struct slug_hash slug_hash = hash_slug(bytes_of_str(slug));
+    end(press, &slug_hash, true);
+}
+
+/* ---- heads ---- */
+
+static int slug_order(const void *a, const void *b)
+{
+    const struct press_item *const *x = a;
+    const struct press_item *const *y = b;
+    return memcmp((*x)->slug.bytes, (*y)->slug.bytes, SLUG_HASH_SIZE);
+}
+
+static int rev_order(const void *a, const void *b)
+{
+    const struct press_item *const *x = a;
+    const struct press_item *const *y = b;
+    if ((*x)->rev != (*y)->rev) {
+        return (*x)->rev < (*y)->rev ? -1 : 1;
+    }
+    return slug_order(a, b);
+}
+
+static bool live_at(const struct press_item *item, uint64_t n)
+{
+    return item->rev <= n && (item->end == 0 || item->end > n);
+}
+
+struct head press_head(const struct press *press)
+{
+    uint64_t n = press->n + 1;
+    struct head head = {.lab = *sim_id(press->sim, press->lab),
+                        .generation = 1,
+                        .audience = "public",
+                        .n = n,
+                        .issued_at = 1767225600};
+    const struct press_item **live = calloc(press->count + 1, sizeof *live);
+    must(live != NULL);
+    for (size_t i = 0; i < press->count; i++) {
+        if (press->items[i].end == 0) {
+            live[head.count++] = &press->items[i];
+            head.bytes += press->items[i].bytes.size;
+        }
+    }
+    qsort(live, head.count, sizeof *live, slug_order);
+    struct digests digests;
+    digests_init(&digests);
+    for (size_t at = 0; at < head.count;) {
+        unsigned bucket = bucket_of(&live[at]->slug);
+        defer(buf_done) struct buf pairs = {0};
+        for (; at < head.count && bucket_of(&live[at]->slug) == bucket; at++) {
+            struct hash leaf = entry_leaf(buf_bytes(&live[at]->bytes));
+            buf_put(&pairs, BYTES_OF_ARRAY(live[at]->slug.bytes));
+            buf_put(&pairs, BYTES_OF_ARRAY(leaf.bytes));
+        }
+        digests.buckets[bucket] = bucket_digest(buf_bytes(&pairs));
+    }
+    free(live);
+    head.root = digests_root(&digests);
+    if (n > 1) {
+        head.history = history_next(&press->heads[n - 1].history, &press->heads[n - 1].hash);
+    }
+    return head;
+}
+
+void press_sign_head(struct press *press, const struct head *head)
+{
+    must(press->n < PRESS_HEADS_MAX);
+    press->n++;
+    press->heads[press->n] = *head;
+    must(head_sign(&press->heads[press->n], sim_signing(press->sim, press->lab),
+                   &press->signed_heads[press->n]) == ERR_OK);
+}
+
+void press_sign(struct press *press)
+{
+    struct head head = press_head(press);
+    press_sign_head(press, &head);
+}
+
+/* ---- deltas ---- */
+
+void press_delta_done(struct press_delta *delta)
+{
+    buf_done(&delta->entries);
+    buf_done(&delta->withdrawn);
+    buf_done(&delta->opening);
+}
+
+static bool wanted(const struct press_item *item, const struct msg *want, uint64_t n)
+{
+    if (!live_at(item, n) || item->rev <= want->want.m) {
+        return false;
+    }
+    return !want->want.has_after || item->rev > want->want.after_rev ||
+           (item->rev == want->want.after_rev &&
+            memcmp(item->slug.bytes, want->want.after_slug.bytes, SLUG_HASH_SIZE) > 0);
+}
+
+static bool lives_again(const struct press *press, const struct press_item *gone, uint64_t n)
+{
+    for (size_t i = 0; i < press->count; i++) {
+        const struct press_item *item = &press->items[i];
+        if (memcmp(item->slug.bytes, gone->slug.bytes, SLUG_HASH_SIZE) == 0 && live_at(item, n)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void press_delta(const struct press *press, const struct msg *want, uint64_t n,
+                 struct press_delta *delta)
+{
+    const struct press_item **items = calloc(press->count + 1, sizeof *items);
+    must(items != NULL);
+    for (size_t i = 0; i < press->count; i++) {
+        const struct press_item *item = &press->items[i];
+        if (wanted(item, want, n)) {
+            items[delta->entry_count++] = item;
+        }
+        if (item->withdrawn && item->end > want->want.m && item->end <= n &&
+            !lives_again(press, item, n)) {
+            buf_put(&delta->withdrawn, BYTES_OF_ARRAY(item->slug.bytes));
+        }
+    }
+    qsort(items, delta->entry_count, sizeof *items, rev_order);
+    for (size_t i = 0; i < delta->entry_count; i++) {
+        list_put(&delta->entries, buf_bytes(&items[i]->bytes));
+    }
+    free(items);
+    for (uint64_t i = want->want.m == 0 ? 1 : want->want.m; i < n; i++) {
+        list_put(&delta->opening, BYTES_OF_ARRAY(press->heads[i].hash.bytes));
+        delta->opening_count++;
+    }
+}
+
+/* ---- through a puppet ---- */
+
+void press_say_record(struct sim *sim, unsigned puppet, unsigned lab)
+{
+    defer(buf_done) struct buf raw = {0};
+    list_put(&raw, sim_record(sim, lab));
+    puppet_say(sim, puppet,
+               &(struct msg){.type = MSG_RECORDS, .records = {.raw = buf_bytes(&raw), .count = 1}});
+}
+
+void press_offer(const struct press *press, unsigned puppet, uint64_t arrival, uint64_t n)
+{
+    defer(buf_done) struct buf raw = {0};
+    list_put_head(&raw, arrival, buf_bytes(&press->signed_heads[n]));
+    struct msg msg = {.type = MSG_HEADS,
+                      .heads = {.upto = arrival, .heads = {.raw = buf_bytes(&raw), .count = 1}}};
+    puppet_say(press->sim, puppet, &msg);
+}
+
+void press_say_delta(struct sim *sim, unsigned puppet, uint64_t stream,
+                     const struct press_delta *delta)
+{
+    struct list all = {.raw = buf_bytes(&delta->entries), .count = delta->entry_count};
+    size_t at = 0;
+    struct bytes item;
+    bool more = list_next(&all, &at, &item);
+    while (more) {
+        defer(buf_done) struct buf raw = {0};
+        size_t count = 0;
+        for (; more && raw.size + item.size < SAY_SIZE; more = list_next(&all, &at, &item)) {
+            list_put(&raw, item);
+            count++;
+        }
+        puppet_say(sim, puppet,
+                   &(struct msg){.type = MSG_DELTA,
+                                 .delta = {.stream = stream,
+                                           .entries = {.raw = buf_bytes(&raw), .count = count}}});
+    }
+    struct msg msg = {
+        .type = MSG_DELTA,
+        .delta = {.stream = stream,
+                  .withdrawn = buf_bytes(&delta->withdrawn),
+                  .opening = {.raw = buf_bytes(&delta->opening), .count = delta->opening_count}}};
+    puppet_say(sim, puppet, &msg);
+}
+
+void press_say_end(const struct press *press, unsigned puppet, uint64_t stream, uint64_t n)
+{
+    struct msg msg = {.type = MSG_DELTA_END,
+                      .delta_end = {.stream = stream, .head = buf_bytes(&press->signed_heads[n])}};
+    puppet_say(press->sim, puppet, &msg);
+}
+
+void press_serve(const struct press *press, unsigned puppet, const struct msg *want, uint64_t n)
+{
+    uint64_t stream = want->want.stream;
+    defer(press_delta_done) struct press_delta delta = {0};
+    press_delta(press, want, n, &delta);
+    press_say_delta(press->sim, puppet, stream, &delta);
+    press_say_end(press, puppet, stream, n);
+}
