@@ -6,6 +6,7 @@ import json
 import shutil
 
 import lab
+import peer
 import tap
 from lab import converge, resource, until
 
@@ -133,6 +134,38 @@ class Fork(lab.Case):
         self.a.rpc("peers_remove", lab=self.b.did)
         until(lambda: not self.a.links(), [self.a])
         self.refuses("E-NET", self.a.rpc, "repair")
+
+
+class Merges(lab.Case):
+    """A lab that signs merge heads without end, of sides that never were."""
+
+    def test_a_seventeenth_merge_is_refused_and_whatever_comes_then_ends_no_daemon(self):
+        a = self.lab("Ti Lab")
+        other = peer.Lab("Python")
+        a.rpc("peers_add", lab=other.did)
+        other.publish([resource("salle")])
+        link = other.dial(a.address, a.id)
+        link.run(lambda: (other.id, "public") in a.heads())
+        for _ in range(17):
+            own, n = other.own, other.own.head.n + 1
+            items = [own.head.hash, (n - 1).to_bytes(8, "big"), b"\1" + bytes(32)]
+            sides = sum(len(item) == 8 for item in own.items)
+            chain = (peer.Chain(1, peer.NONE, own.items + items) if sides < 16 else
+                     peer.Chain(own.head.n, own.head.history, items))
+            head = other.head_payload(dict(own.entries), history=chain.history)
+            other.install(dict(own.entries), peer.sign(other.signing, "essaim1 head", head), items)
+            if sides < 16:
+                link.run(lambda wanted=n: a.heads()[other.id, "public"][0] == wanted)
+        with self.assertRaises(peer.Closed):
+            link.run(lambda: False, 10)
+        self.assertEqual(a.heads()[other.id, "public"][0], 17)
+        old = peer.sign(other.signing, "essaim1 head",
+                        other.head_payload(dict(other.own.entries), n=5, history=bytes(32)))
+        link = other.dial(a.address, a.id)
+        link.send(peer.HEADS, other.arrival + 1, [[other.arrival + 1, old]])
+        until(lambda: len(a.rpc("forks")["forks"]) == 1, [a])
+        self.assertTrue(a.alive())
+        self.clean(a)
 
 
 if __name__ == "__main__":
