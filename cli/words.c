@@ -39,7 +39,7 @@ static const char *const words[] = {
     N_("unknown kind"),
     N_("a record is [slug, kind, body] or [slug, kind, body, rev]"),
     N_("too many records in one batch"),
-    N_("the disk was full: this batch is lost, send it again"),
+    N_("this batch was cut off and is lost: send it again"),
     N_("lab must be a did:key of an Ed25519 key"),
     N_("an address is HOST:PORT"),
     N_("an alias is 1 to 64 of a-z, 0-9 and hyphens"),

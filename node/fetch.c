@@ -664,7 +664,11 @@ enum err fetch_delta(struct node *node, struct link *link, const struct msg *msg
     if (err != ERR_OK) {
         return fetch_wrong(node, fetch, err);
     }
-    fetch->progress_ms = link->delta_ms = node->now_ms;
+    bool any = msg->delta.entries.count > 0 || msg->delta.withdrawn.size > 0 ||
+               msg->delta.opening.count > 0;
+    if (any || link->file) { /* nothing is no progress */
+        fetch->progress_ms = link->delta_ms = node->now_ms;
+    }
     if (fetch->pending.size < STAGE_FLUSH_SIZE || fetch_no_room(node, fetch)) {
         return ERR_OK;
     }

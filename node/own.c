@@ -607,7 +607,7 @@ static enum err batch_publish(struct node *node, struct client *client, uint32_t
     batch->touched_ms = node->now_ms;
     if (batch->lost) {
         client_error(client, id, ERR_FULL, NULL,
-                     "the disk was full: this batch is lost, send it again");
+                     "this batch was cut off and is lost: send it again");
         return more ? ERR_OK : batch_drop(node, batch);
     }
     struct tally tally = {.statuses = &batch->statuses,
