@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import threading
+import unittest
 
 import lab
 import tap
@@ -445,6 +446,23 @@ class Backup(lab.Case):
         self.assertEqual(os.listdir(empty), [])
         made.start()
         self.assertEqual(len(made.entries()), 1)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can give files away")
+    def test_what_root_puts_back_belongs_to_the_owner_of_the_directory(self):
+        made = self.lab()
+        made.publish([marked(1)])
+        path = os.path.join(self.top, "copie")
+        made.good("backup", path)
+        self.assertEqual(made.stop(), 0)
+        for name in "guard", "lock":
+            os.unlink(os.path.join(made.dir, name))
+        shutil.rmtree(os.path.join(made.dir, "store"))
+        os.chown(made.dir, 4242, 4243)
+        made.good("restore", path, made.dir)
+        for name in "guard", "lock", "store", "store/data.mdb":
+            found = os.stat(os.path.join(made.dir, name))
+            self.assertEqual((found.st_uid, found.st_gid), (4242, 4243), name)
+            self.assertEqual(found.st_mode & 0o077, 0, name)
 
     def test_a_torn_backup_is_refused_by_the_daemon_with_the_next_step(self):
         made = self.lab()

@@ -226,6 +226,85 @@ static void a_node_where_nothing_was_withdrawn_is_never_copied(void **state)
     sim_free(sim);
 }
 
+static void compact(struct sim *sim, unsigned lab)
+{
+    defer(buf_done) struct buf params = {0};
+    pack_map(&params, 0);
+    assert_int_equal(sim_request_by(sim, lab, 2, CTL_compact, buf_bytes(&params), NULL), ERR_OK);
+}
+
+/* One record of a batch; the last one ends it. */
+static enum err batch_say(struct sim *sim, unsigned lab, const char *slug, bool more)
+{
+    defer(buf_done) struct buf params = {0};
+    defer(buf_done) struct buf body = {0};
+    defer(buf_done) struct buf text = {0};
+    while (text.size < 2500) {
+        buf_printf(&text, "essaimage 77.%s ", slug);
+    }
+    pack_map(&body, 3);
+    pack_cstr(&body, "body");
+    pack_str(&body, buf_bytes(&text));
+    pack_cstr(&body, "summary");
+    pack_cstr(&body, "Une fiche.");
+    pack_cstr(&body, "title");
+    pack_cstr(&body, "Fiche");
+    pack_map(&params, 2);
+    pack_cstr(&params, "entries");
+    pack_array(&params, 1);
+    pack_array(&params, 3);
+    pack_cstr(&params, slug);
+    pack_cstr(&params, "innovation");
+    pack_bin(&params, buf_bytes(&body));
+    pack_cstr(&params, "more");
+    pack_bool(&params, more);
+    return sim_request_by(sim, lab, 1, CTL_publish, buf_bytes(&params), NULL);
+}
+
+static void a_batch_goes_on_across_a_compaction(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(66);
+    unsigned a = sim_lab(sim, "A");
+    sim_publish(sim, a, "secret", 3, 2500, SECRET_SALT);
+    sim_withdraw(sim, a, "secret-1");
+    assert_int_equal(batch_say(sim, a, "un", true), ERR_OK);
+    assert_int_equal(batch_say(sim, a, "deux", true), ERR_OK);
+    compact(sim, a);
+    assert_int_equal(sim_bytes(sim, a, "essaimage 4711.1"), 0);
+    assert_int_equal(batch_say(sim, a, "trois", false), ERR_OK);
+    assert_true(sim_has(sim, a, a, "un"));
+    assert_true(sim_has(sim, a, a, "deux"));
+    assert_true(sim_has(sim, a, a, "trois"));
+    assert_true(sim_verify(sim, a));
+    sim_free(sim);
+}
+
+static void a_large_delta_goes_on_across_compactions(void **state)
+{
+    (void) state;
+    unsigned compactions = 0;
+    struct head head;
+    struct sim *sim = sim_new(67);
+    unsigned a = sim_lab(sim, "A"), b = sim_lab(sim, "B");
+    sim_publish(sim, a, "fiche", 8000, 1500, 1);
+    sim_link(sim, b, a);
+    sim_run(sim, 50);
+    sim_rate(sim, a, b, 2000000);
+    while (!sim_head(sim, b, a, &head)) {
+        if (sim_bytes(sim, b, "essaimage 1.") > 0) { /* a part of it is staged */
+            compact(sim, b);
+            compactions++;
+        }
+        sim_run(sim, 200);
+        assert_true(sim_now(sim) < HOUR_MS);
+    }
+    assert_true(compactions > 0);
+    assert_true(sim_converge(sim, MINUTE_MS));
+    assert_true(sim_verify(sim, b));
+    sim_free(sim);
+}
+
 /* ---- lives: labs come and go while their entries do ---- */
 
 #define LIFE_LABS 4
@@ -246,13 +325,6 @@ static unsigned pick(struct life *life, unsigned below)
     life->dice ^= life->dice >> 7;
     life->dice ^= life->dice << 17;
     return (unsigned) (life->dice % below);
-}
-
-static void compact(struct sim *sim, unsigned lab)
-{
-    defer(buf_done) struct buf params = {0};
-    pack_map(&params, 0);
-    assert_int_equal(sim_request(sim, lab, CTL_compact, buf_bytes(&params), NULL), ERR_OK);
 }
 
 static void life_write(struct life *life, unsigned number)
@@ -353,6 +425,8 @@ int main(void)
         cmocka_unit_test(withdrawing_with_erase_is_answered_when_the_bytes_are_gone),
         cmocka_unit_test(a_copy_that_fails_is_told_and_tried_again),
         cmocka_unit_test(a_node_where_nothing_was_withdrawn_is_never_copied),
+        cmocka_unit_test(a_batch_goes_on_across_a_compaction),
+        cmocka_unit_test(a_large_delta_goes_on_across_compactions),
         cmocka_unit_test(whatever_labs_come_and_go_nothing_withdrawn_is_left_or_comes_back),
     };
     return cmocka_run_group_tests_name("stories_erase", tests, NULL, NULL);
