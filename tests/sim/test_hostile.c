@@ -110,7 +110,7 @@ static void a_delta_out_of_order_is_refused(void **state)
     press_delta(&stage.press, &want, 2, &delta);
     assert_int_equal(delta.entry_count, 2);
     struct list list = {.raw = buf_bytes(&delta.entries), .count = 2};
-    struct bytes first, second;
+    struct bytes first, second = {0};
     size_t at = 0;
     assert_true(list_next(&list, &at, &first) && list_next(&list, &at, &second));
     struct buf swapped = {0};
