@@ -447,7 +447,7 @@ static void answer_counts(const struct importing *importing, struct buf *out, ui
     pack_cstr(out, "again");
     pack_bool(out, import_again(importing));
     pack_cstr(out, "incomplete");
-    pack_uint(out, counts[OUTCOME_WANTED] + counts[OUTCOME_AGAIN]);
+    pack_uint(out, counts[OUTCOME_WANTED] + counts[OUTCOME_AGAIN] + counts[OUTCOME_NOTHING]);
     pack_cstr(out, "refused");
     pack_array(out, importing->over ? counts[OUTCOME_REFUSED] : 0);
     for (size_t i = 0; importing->over && i < importing->count; i++) {

@@ -11,8 +11,9 @@
 #define WAITS_MAX 16
 
 enum outcome {
-    OUTCOME_WANTED, /* its delta is still to come */
-    OUTCOME_AGAIN,  /* … in another pass */
+    OUTCOME_WANTED,  /* its delta is still to come */
+    OUTCOME_AGAIN,   /* … in another pass */
+    OUTCOME_NOTHING, /* the writer could not give it out */
     OUTCOME_UNCHANGED,
     OUTCOME_ACCEPTED,
     OUTCOME_REFUSED,

@@ -337,7 +337,7 @@ enum err reading_close(struct node *node, struct importing *importing)
         item->ask = ASK_DELTA;
         item->asked = 0;
     } else if (reading->head.n == 0) {
-        item->outcome = OUTCOME_WANTED; /* the writer could not give it out */
+        item->outcome = OUTCOME_NOTHING;
     } else if (why == ERR_FULL || store_room(node->config.store) != ERR_OK) {
         return import_fail(node, importing, ERR_FULL, NULL);
     } else if (offer != NULL && !offer->fetching) {

@@ -8,6 +8,7 @@ beyond them is added by `tests/fuzz/run --keep`.
 import hashlib
 import json
 import os
+import sys
 
 import msgpack
 
@@ -264,12 +265,42 @@ for shown in ([0, 2, 2, 0], [0, 3, 6, 0], [0, 3, 6, 2], [7, 3, 5, 1], [0, 0, 0, 
 CONTENTS.append(("opening", bytes([2, 1] + [0, 1] * 4 + [8, 2, 10, 9, 10, 9, 0, 5])))
 CONTENTS.append(("opening", bytes([0, 0] + [0, 5] + [8, 0, 10, 4, 0, 5, 8, 0, 10, 5])))
 CONTENTS.append(("opening", bytes([4, 1] + [0, 9, 8, 3, 10, 7] * 17)))
+# Who writes bundles: publishes five entries at the second lab, announces, gives the delta, says
+# goodbye, and the node reads. Then lies of each kind, signed ones, flips and cuts, another history,
+# new keys, the node's own export; and files as they are.
+SAID, READ, AGAIN = [10, 1, 1, 0, 14, 0, 0], [20, 21, 0], [8]
+FIRST = [0, 3, 1, 5, 9] + SAID + READ
+CONTENTS.append(("bundle", bytes(FIRST + [4, 1, 2] + AGAIN + SAID + READ)))
+for lie in range(1, 10):
+    for about in (0, 1, 3):
+        CONTENTS.append(("bundle", bytes(FIRST + [0, 1, 1, 7, 8] + SAID[:4] + [14, 0, 15 + lie, about]
+                                         + READ)))
+for oddity in range(1, 9):
+    CONTENTS.append(("bundle", bytes(FIRST + [5, 1, 0, oddity, 0, 1, 1, 7] + AGAIN + SAID + READ)))
+for size in (1, 2, 3, 4):
+    CONTENTS.append(("bundle", bytes([0, 3, 1, 19, 255] + SAID + [20, 21, size])))
+for spoil in ([25, 1, 40, 3], [26, 9] + [0x92, 11] * 5, [27, 3, 0, 1, 0x80], [28, 3, 0]):
+    CONTENTS.append(("bundle", bytes([0, 3, 1, 5, 9] + SAID + spoil + [21, 0, 30, 9, 9, 31, 0, 4])))
+CONTENTS.append(("bundle", bytes(FIRST + [6, 1, 3, 1, 4] + AGAIN + SAID + READ + [29, 21, 0])))
+CONTENTS.append(("bundle", bytes(FIRST + [7, 1, 3, 0, 1, 3, 4] + AGAIN + SAID + READ + [29, 21, 0])))
+sys.path.insert(0, os.path.join(HERE, "..", "peer"))
+import bundle, peer  # noqa: E401,E402
+peer.time.time = lambda: 1767225600
+WHO = peer.Lab("Python")
+WHO.root, WHO.signing = (peer.nacl.signing.SigningKey(bytes([i]) * 32) for i in (1, 2))
+WHO.id, WHO.link_secret, WHO.instance = bytes(WHO.root.verify_key), bytes(32), INSTANCE
+WHO.record = peer.Record(WHO.signed_record())
+WHO.records = {WHO.id: WHO.record}
+WHO.publish([(f"fiche-{i}", "need", {"title": "T"}) for i in range(4)])
+WHO.publish([("fiche-1", "need", {"title": "U"})], ["fiche-2"])
+CONTENTS.append(("bundle", b"\1" + bundle.write(WHO)))
+CONTENTS.append(("bundle", b"\1" + bundle.write(WHO)[:-20]))
 for number in range(8):
     dice = b"".join(hashlib.sha512(bytes([number, i, 1])).digest() for i in range(4))
     CONTENTS += [("fork", b"\0" + dice), ("opening", dice)]
 for number in range(6):
     dice = b"".join(hashlib.sha512(bytes([number, i])).digest() for i in range(6))
-    CONTENTS += [(name, dice) for name in ("control", "peer", "root")]
+    CONTENTS += [(name, dice) for name in ("bundle", "control", "peer", "root")]
 for target, content in CONTENTS + list(seeds()):
     folder = os.path.join(HERE, "corpus", target)
     os.makedirs(folder, exist_ok=True)

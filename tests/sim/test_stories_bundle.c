@@ -15,121 +15,11 @@
 #include "proto/msg.h"
 #include "proto/pack.h"
 #include "store/staging.h"
-#include "tests/sim/cluster.h"
+#include "tests/sim/bundle.h"
 #include "tests/sim/state.h"
 
 #define DAY_MS (24ull * 3600 * 1000)
 #define PART_SIZE 100000
-#define PASSES_MAX 4
-
-/* ---- writing and reading ---- */
-
-/* One more part to `into`. True: there is another. */
-static bool export_part(struct sim *sim, unsigned lab, bool first, struct buf *into)
-{
-    defer(buf_done) struct buf params = {0};
-    defer(buf_done) struct buf reply = {0};
-    struct ctl_msg msg;
-    struct bytes part = {0};
-    bool next = false;
-    pack_map(&params, first);
-    if (first) {
-        pack_cstr(&params, "labs");
-        pack_array(&params, 0);
-    }
-    assert_int_equal(sim_request(sim, lab, CTL_bundle_export, buf_bytes(&params), &reply), ERR_OK);
-    assert_int_equal(ctl_decode(buf_bytes(&reply), &msg), ERR_OK);
-    assert_int_equal(ctl_get_bin(&msg.result, "part", &part), ERR_OK);
-    assert_int_equal(ctl_get_bool(&msg.result, "next", &next), ERR_OK);
-    assert_true(part.size <= 256 * 1024);
-    buf_put(into, part);
-    ctl_done(&msg);
-    return next;
-}
-
-static void export_all(struct sim *sim, unsigned lab, struct buf *into)
-{
-    bool first = true;
-    buf_clear(into);
-    while (export_part(sim, lab, first, into)) {
-        first = false;
-    }
-    assert_int_equal(into->err, ERR_OK);
-}
-
-struct outcome {
-    enum err err;
-    uint64_t accepted, unchanged, incomplete;
-    unsigned refused;
-    char why[16]; /* the code of the last one refused */
-    bool whole, again;
-    unsigned passes;
-};
-
-static void outcome_read(struct bytes reply, struct outcome *outcome)
-{
-    struct ctl_msg msg;
-    assert_int_equal(ctl_decode(reply, &msg), ERR_OK);
-    assert_int_equal(ctl_get_uint(&msg.result, "accepted", &outcome->accepted), ERR_OK);
-    assert_int_equal(ctl_get_uint(&msg.result, "unchanged", &outcome->unchanged), ERR_OK);
-    assert_int_equal(ctl_get_uint(&msg.result, "incomplete", &outcome->incomplete), ERR_OK);
-    assert_int_equal(ctl_get_bool(&msg.result, "whole", &outcome->whole), ERR_OK);
-    assert_int_equal(ctl_get_bool(&msg.result, "again", &outcome->again), ERR_OK);
-    const msgpack_object *refused = ctl_get(&msg.result, "refused");
-    outcome->refused = refused->via.array.size;
-    for (unsigned i = 0; i < outcome->refused; i++) {
-        const msgpack_object_str *code = &refused->via.array.ptr[i].via.array.ptr[1].via.str;
-        (void) snprintf(outcome->why, sizeof outcome->why, "%.*s", (int) code->size, code->ptr);
-    }
-    ctl_done(&msg);
-}
-
-static void import_part(struct sim *sim, unsigned lab, struct bytes part, bool end,
-                        struct outcome *outcome)
-{
-    defer(buf_done) struct buf params = {0};
-    defer(buf_done) struct buf reply = {0};
-    pack_map(&params, 2);
-    pack_cstr(&params, "end");
-    pack_bool(&params, end);
-    pack_cstr(&params, "part");
-    pack_bin(&params, part);
-    outcome->err = sim_request(sim, lab, CTL_bundle_import, buf_bytes(&params), &reply);
-    if (outcome->err == ERR_OK) {
-        outcome_read(buf_bytes(&reply), outcome);
-    }
-}
-
-/* The whole file in parts of `size`, as often as it is asked for. */
-static struct outcome import_by(struct sim *sim, unsigned lab, struct bytes file, size_t size)
-{
-    struct outcome outcome = {.again = true};
-    while (outcome.err == ERR_OK && outcome.again && outcome.passes < PASSES_MAX) {
-        size_t at = 0;
-        do {
-            size_t left = file.size - at;
-            size_t step = left < size ? left : size;
-            import_part(sim, lab, bytes_of(file.data + at, step), step == left, &outcome);
-            at += step;
-        } while (outcome.err == ERR_OK && at < file.size);
-        outcome.passes++;
-    }
-    return outcome;
-}
-
-static struct outcome import_all(struct sim *sim, unsigned lab, struct bytes file)
-{
-    return import_by(sim, lab, file, PART_SIZE);
-}
-
-/* Does `lab` hold just what `other` holds of `of`? */
-static bool same_head(struct sim *sim, unsigned lab, unsigned other, unsigned of)
-{
-    struct head one;
-    struct head two;
-    return sim_head(sim, lab, of, &one) && sim_head(sim, other, of, &two) &&
-           memcmp(one.hash.bytes, two.hash.bytes, HASH_SIZE) == 0;
-}
 
 /* A lab with a history: three heads, one entry gone, one changed. */
 static void publish_some(struct sim *sim, unsigned lab, const char *prefix, unsigned count)
@@ -167,15 +57,15 @@ static void a_bundle_carries_catalogues_to_a_lab_that_never_links(void **state)
     publish_some(sim, b, "besoin", 5);
     sim_link(sim, b, a);
     assert_true(sim_converge(sim, 10000));
-    export_all(sim, b, &file);
-    struct outcome outcome = import_all(sim, c, buf_bytes(&file));
+    bundle_export(sim, b, &file);
+    struct bundle_outcome outcome = bundle_import(sim, c, buf_bytes(&file));
     assert_int_equal(outcome.err, ERR_OK);
     assert_int_equal(outcome.accepted, 2);
     assert_true(outcome.whole);
-    assert_true(same_head(sim, c, a, a) && same_head(sim, c, b, b));
+    assert_true(bundle_same(sim, c, a, a) && bundle_same(sim, c, b, b));
     assert_false(sim_has(sim, c, a, "fiche-1"));
     assert_true(sim_verify(sim, c));
-    outcome = import_all(sim, c, buf_bytes(&file));
+    outcome = bundle_import(sim, c, buf_bytes(&file));
     assert_int_equal(outcome.unchanged, 2);
     assert_int_equal(outcome.accepted + outcome.incomplete + outcome.refused, 0);
     sim_free(sim);
@@ -193,10 +83,10 @@ static void what_came_from_a_file_is_announced_to_every_peer(void **state)
     sim_link(sim, d, c);
     publish_some(sim, a, "fiche", 4);
     sim_run(sim, 3000);
-    export_all(sim, a, &file);
-    assert_int_equal(import_all(sim, c, buf_bytes(&file)).accepted, 1);
+    bundle_export(sim, a, &file);
+    assert_int_equal(bundle_import(sim, c, buf_bytes(&file)).accepted, 1);
     sim_run(sim, 1000);
-    assert_true(same_head(sim, d, a, a));
+    assert_true(bundle_same(sim, d, a, a));
     sim_free(sim);
 }
 
@@ -210,18 +100,18 @@ static void a_later_bundle_brings_only_what_is_new_and_an_older_one_nothing(void
     unsigned c = sim_lab(sim, "C");
     sim_apart(sim, c, true);
     publish_some(sim, a, "fiche", 3000);
-    export_all(sim, a, &old);
-    assert_int_equal(import_all(sim, c, buf_bytes(&old)).accepted, 1);
+    bundle_export(sim, a, &old);
+    assert_int_equal(bundle_import(sim, c, buf_bytes(&old)).accepted, 1);
     publish_some(sim, a, "fiche", 7);
     sim_withdraw(sim, a, "fiche-2000");
-    export_all(sim, a, &new);
-    struct outcome outcome = import_all(sim, c, buf_bytes(&new));
+    bundle_export(sim, a, &new);
+    struct bundle_outcome outcome = bundle_import(sim, c, buf_bytes(&new));
     assert_int_equal(outcome.accepted, 1);
     assert_int_equal(outcome.passes, 1);
-    assert_true(same_head(sim, c, a, a));
+    assert_true(bundle_same(sim, c, a, a));
     assert_false(sim_has(sim, c, a, "fiche-2000"));
-    assert_int_equal(import_all(sim, c, buf_bytes(&old)).unchanged, 1);
-    assert_true(same_head(sim, c, a, a));
+    assert_int_equal(bundle_import(sim, c, buf_bytes(&old)).unchanged, 1);
+    assert_true(bundle_same(sim, c, a, a));
     assert_true(sim_verify(sim, c));
     sim_free(sim);
 }
@@ -235,19 +125,19 @@ static void a_bundle_withdraws_what_nobody_remembers_as_withdrawn(void **state)
     unsigned c = sim_lab(sim, "C");
     sim_apart(sim, c, true);
     sim_publish(sim, a, "fiche", 20, 200, 1);
-    export_all(sim, a, &file);
-    assert_int_equal(import_all(sim, c, buf_bytes(&file)).accepted, 1);
+    bundle_export(sim, a, &file);
+    assert_int_equal(bundle_import(sim, c, buf_bytes(&file)).accepted, 1);
     sim_withdraw(sim, a, "fiche-3");
     sim_withdraw(sim, a, "fiche-17");
     long_after(sim, a, c);
     sim_publish(sim, a, "plus", 1, 200, 1);
-    export_all(sim, a, &file);
-    struct outcome outcome = import_all(sim, c, buf_bytes(&file));
+    bundle_export(sim, a, &file);
+    struct bundle_outcome outcome = bundle_import(sim, c, buf_bytes(&file));
     assert_int_equal(outcome.accepted, 1);
     assert_int_equal(outcome.passes, 1);
     assert_false(sim_has(sim, c, a, "fiche-3"));
     assert_false(sim_has(sim, c, a, "fiche-17"));
-    assert_true(same_head(sim, c, a, a));
+    assert_true(bundle_same(sim, c, a, a));
     sim_free(sim);
 }
 
@@ -274,10 +164,10 @@ static void a_large_delta_goes_on_where_the_file_was_cut(void **state)
     sim_apart(sim, c, true);
     sim_publish(sim, a, "fiche", 6000, 1000, 1);
     sim_publish(sim, a, "fiche", 10, 1000, 2);
-    export_all(sim, a, &file);
+    bundle_export(sim, a, &file);
     for (unsigned tenth = 2; tenth < 10; tenth += 3) {
         struct bytes cut = bytes_of(file.data, file.size / 10 * tenth);
-        struct outcome outcome = import_all(sim, c, cut);
+        struct bundle_outcome outcome = bundle_import(sim, c, cut);
         assert_int_equal(outcome.err, ERR_OK);
         assert_int_equal(outcome.incomplete, 1);
         assert_false(outcome.whole);
@@ -286,10 +176,10 @@ static void a_large_delta_goes_on_where_the_file_was_cut(void **state)
         sim_crash(sim, c);
         sim_start(sim, c);
     }
-    struct outcome outcome = import_all(sim, c, buf_bytes(&file));
+    struct bundle_outcome outcome = bundle_import(sim, c, buf_bytes(&file));
     assert_int_equal(outcome.accepted, 1);
     assert_int_equal(outcome.passes, 1);
-    assert_true(same_head(sim, c, a, a));
+    assert_true(bundle_same(sim, c, a, a));
     assert_false(staged(sim, c, a));
     assert_true(sim_verify(sim, c));
     sim_free(sim);
@@ -304,8 +194,8 @@ static void what_was_staged_and_is_gone_meanwhile_goes(void **state)
     unsigned c = sim_lab(sim, "C");
     sim_apart(sim, c, true);
     sim_publish(sim, a, "fiche", 400, 300, 1);
-    export_all(sim, a, &file);
-    assert_int_equal(import_all(sim, c, bytes_of(file.data, file.size / 2)).incomplete, 1);
+    bundle_export(sim, a, &file);
+    assert_int_equal(bundle_import(sim, c, bytes_of(file.data, file.size / 2)).incomplete, 1);
     assert_true(staged(sim, c, a));
     for (unsigned i = 0; i < 400; i += 3) {
         char slug[32];
@@ -314,11 +204,11 @@ static void what_was_staged_and_is_gone_meanwhile_goes(void **state)
     }
     long_after(sim, a, c);
     sim_publish(sim, a, "fiche", 2, 300, 2);
-    export_all(sim, a, &file);
-    struct outcome outcome = import_all(sim, c, buf_bytes(&file));
+    bundle_export(sim, a, &file);
+    struct bundle_outcome outcome = bundle_import(sim, c, buf_bytes(&file));
     assert_int_equal(outcome.accepted, 1);
     assert_int_equal(outcome.passes, 1);
-    assert_true(same_head(sim, c, a, a));
+    assert_true(bundle_same(sim, c, a, a));
     assert_true(sim_verify(sim, c));
     sim_free(sim);
 }
@@ -332,17 +222,17 @@ static void what_another_staged_wrongly_is_read_again(void **state)
     unsigned c = sim_lab(sim, "C");
     sim_apart(sim, c, true);
     sim_publish(sim, a, "fiche", 40, 300, 1);
-    export_all(sim, a, &file);
+    bundle_export(sim, a, &file);
     /* a flipped letter in the text of an entry, and the file cut behind it */
     struct bytes cut = bytes_of(file.data, file.size - 100);
     file.data[file.size / 2] ^= 1;
-    assert_int_equal(import_all(sim, c, cut).incomplete, 1);
+    assert_int_equal(bundle_import(sim, c, cut).incomplete, 1);
     assert_true(staged(sim, c, a));
     file.data[file.size / 2] ^= 1;
-    struct outcome outcome = import_all(sim, c, buf_bytes(&file));
+    struct bundle_outcome outcome = bundle_import(sim, c, buf_bytes(&file));
     assert_int_equal(outcome.accepted, 1);
     assert_int_equal(outcome.passes, 2);
-    assert_true(same_head(sim, c, a, a));
+    assert_true(bundle_same(sim, c, a, a));
     assert_true(sim_verify(sim, c));
     sim_free(sim);
 }
@@ -369,7 +259,7 @@ static void pair_make(struct pair *pair, uint64_t seed)
     sim_withdraw(pair->sim, pair->b, "besoin-1");
     sim_link(pair->sim, pair->b, pair->a);
     assert_true(sim_converge(pair->sim, 10000));
-    export_all(pair->sim, pair->b, &pair->file);
+    bundle_export(pair->sim, pair->b, &pair->file);
     sim_stop(pair->sim, pair->c);
     sim_backup(pair->sim, pair->c);
     sim_start(pair->sim, pair->c);
@@ -389,7 +279,7 @@ static unsigned held_rightly(struct pair *pair)
     for (unsigned i = 0; i < 2; i++) {
         struct head head;
         if (sim_head(pair->sim, pair->c, of[i], &head)) {
-            assert_true(same_head(pair->sim, pair->c, of[i], of[i]));
+            assert_true(bundle_same(pair->sim, pair->c, of[i], of[i]));
             held++;
         }
     }
@@ -410,7 +300,8 @@ static void a_file_cut_at_any_byte_counts_up_to_its_last_whole_delta(void **stat
     pair_make(&pair, 77);
     unsigned last = 0;
     for (size_t size = 0; size < pair.file.size; size++) {
-        struct outcome outcome = import_by(pair.sim, pair.c, bytes_of(pair.file.data, size), 700);
+        struct bundle_outcome outcome =
+            bundle_import_by(pair.sim, pair.c, bytes_of(pair.file.data, size), 700);
         bool magic = size >= sizeof BUNDLE_MAGIC - 1;
         assert_int_equal(outcome.err, magic ? ERR_OK : ERR_SYNTAX);
         assert_false(outcome.whole);
@@ -421,7 +312,7 @@ static void a_file_cut_at_any_byte_counts_up_to_its_last_whole_delta(void **stat
             last = held;
         }
         if (size % 100 == 0) {
-            outcome = import_all(pair.sim, pair.c, buf_bytes(&pair.file));
+            outcome = bundle_import(pair.sim, pair.c, buf_bytes(&pair.file));
             assert_int_equal(outcome.accepted + outcome.unchanged, 2);
             assert_int_equal(held_rightly(&pair), 2);
             forget(&pair);
@@ -441,7 +332,7 @@ static void no_flipped_bit_makes_anything_wrong_be_held(void **state)
     unsigned last = 0;
     for (size_t bit = 0; bit < pair.file.size * 8; bit++) {
         pair.file.data[bit / 8] ^= (uint8_t) (1 << bit % 8);
-        struct outcome outcome = import_all(pair.sim, pair.c, buf_bytes(&pair.file));
+        struct bundle_outcome outcome = bundle_import(pair.sim, pair.c, buf_bytes(&pair.file));
         pair.file.data[bit / 8] ^= (uint8_t) (1 << bit % 8);
         unsigned held = held_rightly(&pair);
         kinds[held]++;
@@ -460,7 +351,7 @@ static void no_flipped_bit_makes_anything_wrong_be_held(void **state)
     assert_true(kinds[0] > kinds[2]);
     assert_true(kinds[1] > 0);
     assert_true(sim_verify(pair.sim, pair.c));
-    (void) import_all(pair.sim, pair.c, buf_bytes(&pair.file));
+    (void) bundle_import(pair.sim, pair.c, buf_bytes(&pair.file));
     assert_int_equal(held_rightly(&pair), 2);
     pair_done(&pair);
 }
@@ -472,7 +363,8 @@ static void parts_of_any_size_make_the_same(void **state)
     pair_make(&pair, 79);
     const size_t sizes[] = {1, 2, 3, 15, 16, 17, 18, 64, 1000};
     for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        struct outcome outcome = import_by(pair.sim, pair.c, buf_bytes(&pair.file), sizes[i]);
+        struct bundle_outcome outcome =
+            bundle_import_by(pair.sim, pair.c, buf_bytes(&pair.file), sizes[i]);
         assert_int_equal(outcome.accepted, 2);
         assert_true(outcome.whole);
         assert_int_equal(held_rightly(&pair), 2);
@@ -491,15 +383,15 @@ static void a_file_goes_before_a_peer_that_serves_the_same(void **state)
     unsigned a = sim_lab(sim, "A");
     unsigned c = sim_lab(sim, "C");
     sim_publish(sim, a, "fiche", 6000, 1000, 1);
-    export_all(sim, a, &file);
+    bundle_export(sim, a, &file);
     sim_link(sim, c, a);
     sim_rate(sim, a, c, 200000); /* thirty seconds for all */
     sim_run(sim, 9000);
     struct head head;
     assert_false(sim_head(sim, c, a, &head));
-    struct outcome outcome = import_all(sim, c, buf_bytes(&file));
+    struct bundle_outcome outcome = bundle_import(sim, c, buf_bytes(&file));
     assert_int_equal(outcome.accepted, 1);
-    assert_true(same_head(sim, c, a, a));
+    assert_true(bundle_same(sim, c, a, a));
     assert_true(sim_linked(sim, c, a));
     sim_rate(sim, a, c, 0);
     sim_publish(sim, a, "plus", 1, 100, 1);
@@ -519,7 +411,7 @@ static void an_export_that_lasts_gives_what_is_published_meanwhile(void **state)
     sim_apart(sim, c, true);
     sim_publish(sim, a, "fiche", 4000, 1000, 1);
     unsigned parts = 0;
-    while (export_part(sim, a, parts == 0, &file)) {
+    while (bundle_part(sim, a, parts == 0, &file)) {
         if (parts % 3 == 0 && parts < 13) {
             sim_publish(sim, a, "fiche", 400, 1000, parts + 2);
             sim_withdraw(sim, a, "fiche-399");
@@ -527,10 +419,10 @@ static void an_export_that_lasts_gives_what_is_published_meanwhile(void **state)
         parts++;
     }
     assert_true(parts > 10);
-    struct outcome outcome = import_all(sim, c, buf_bytes(&file));
+    struct bundle_outcome outcome = bundle_import(sim, c, buf_bytes(&file));
     assert_int_equal(outcome.err, ERR_OK);
     assert_int_equal(outcome.accepted, 1);
-    assert_true(same_head(sim, c, a, a));
+    assert_true(bundle_same(sim, c, a, a));
     assert_false(sim_has(sim, c, a, "fiche-399"));
     assert_true(sim_verify(sim, c));
     sim_free(sim);
@@ -545,25 +437,25 @@ static void a_full_disk_ends_an_import_and_it_goes_on_later(void **state)
     unsigned c = sim_lab(sim, "C");
     sim_apart(sim, c, true);
     sim_publish(sim, a, "fiche", 6000, 1000, 1);
-    export_all(sim, a, &file);
+    bundle_export(sim, a, &file);
     const size_t size = 500000;
     for (unsigned parts = 1; parts < 12; parts += 2) {
-        struct outcome outcome = {0};
+        struct bundle_outcome outcome = {0};
         for (unsigned i = 0; i < parts; i++) {
-            import_part(sim, c, bytes_of(file.data + i * size, size), false, &outcome);
+            bundle_import_part(sim, c, bytes_of(file.data + i * size, size), false, &outcome);
             assert_int_equal(outcome.err, ERR_OK);
         }
         sim_full(sim, c, true);
-        import_part(sim, c, bytes_of(file.data + parts * size, size), false, &outcome);
+        bundle_import_part(sim, c, bytes_of(file.data + parts * size, size), false, &outcome);
         if (outcome.err == ERR_OK) { /* that turn had nothing to write */
-            import_part(sim, c, bytes_of("", 0), true, &outcome);
+            bundle_import_part(sim, c, bytes_of("", 0), true, &outcome);
         }
         assert_int_equal(outcome.err, ERR_FULL);
         sim_full(sim, c, false);
         assert_true(sim_verify(sim, c));
     }
-    assert_int_equal(import_all(sim, c, buf_bytes(&file)).accepted, 1);
-    assert_true(same_head(sim, c, a, a));
+    assert_int_equal(bundle_import(sim, c, buf_bytes(&file)).accepted, 1);
+    assert_true(bundle_same(sim, c, a, a));
     sim_free(sim);
 }
 
@@ -572,8 +464,8 @@ static void one_import_at_a_time_and_a_silent_one_is_dropped(void **state)
     (void) state;
     struct pair pair;
     pair_make(&pair, 83);
-    struct outcome outcome = {0};
-    import_part(pair.sim, pair.c, bytes_of(pair.file.data, 100), false, &outcome);
+    struct bundle_outcome outcome = {0};
+    bundle_import_part(pair.sim, pair.c, bytes_of(pair.file.data, 100), false, &outcome);
     assert_int_equal(outcome.err, ERR_OK);
     defer(buf_done) struct buf params = {0};
     pack_map(&params, 1);
@@ -585,7 +477,7 @@ static void one_import_at_a_time_and_a_silent_one_is_dropped(void **state)
     assert_int_equal(
         sim_request_by(pair.sim, pair.c, 2, CTL_bundle_import, buf_bytes(&params), NULL), ERR_OK);
     sim_run(pair.sim, 61000);
-    assert_int_equal(import_all(pair.sim, pair.c, buf_bytes(&pair.file)).accepted, 2);
+    assert_int_equal(bundle_import(pair.sim, pair.c, buf_bytes(&pair.file)).accepted, 2);
     pair_done(&pair);
 }
 
@@ -598,18 +490,18 @@ static void a_daemon_that_dies_while_it_imports_has_lost_nothing(void **state)
     unsigned c = sim_lab(sim, "C");
     sim_apart(sim, c, true);
     sim_publish(sim, a, "fiche", 6000, 1000, 1);
-    export_all(sim, a, &file);
-    struct outcome outcome = {0};
+    bundle_export(sim, a, &file);
+    struct bundle_outcome outcome = {0};
     for (size_t at = 0; at + PART_SIZE < file.size; at += PART_SIZE) {
-        import_part(sim, c, bytes_of(file.data + at, PART_SIZE), false, &outcome);
+        bundle_import_part(sim, c, bytes_of(file.data + at, PART_SIZE), false, &outcome);
         assert_int_equal(outcome.err, ERR_OK);
     }
     sim_crash(sim, c);
     sim_start(sim, c);
     assert_true(staged(sim, c, a));
     assert_true(sim_verify(sim, c));
-    assert_int_equal(import_all(sim, c, buf_bytes(&file)).accepted, 1);
-    assert_true(same_head(sim, c, a, a));
+    assert_int_equal(bundle_import(sim, c, buf_bytes(&file)).accepted, 1);
+    assert_true(bundle_same(sim, c, a, a));
     sim_free(sim);
 }
 
