@@ -41,7 +41,9 @@
 #define PEER_OUT_SIZE_LOW (256 * 1024)  /* produce more below this */
 #define PEER_IN_SIZE_MAX (1024 * 1024)  /* received and not yet stepped */
 #define FETCH_STALL_MS 10000
-#define FETCHES_MAX 8 /* deltas being received at once */
+#define FETCH_CRAWL_MS 20000          /* who gives less than this size in this time … */
+#define FETCH_CRAWL_SIZE (640 * 1024) /* … is asked only where nobody else offers the same */
+#define FETCHES_MAX 8                 /* deltas being received at once */
 #define STAGE_FLUSH_SIZE (4 * 1024 * 1024)
 #define OPENING_COUNT_MAX (1u << 20)
 #define ANNOUNCE_SIZE_MAX (128 * 1024) /* heads announced and not yet acknowledged, per peer */

@@ -19,6 +19,7 @@
 #include "proto/entry.h"
 
 #define RETRY_MS 10000
+#define GAP_MS_MAX 5000 /* a job may have kept us from reading */
 #define DOUBT_MS (3600u * 1000u)
 #define ASKED_MAX 6 /* ways of asking one link for one head */
 #define STALL_DELAY_MS_MAX (600u * 1000u)
@@ -184,16 +185,64 @@ static void link_stalled(struct node *node, struct link *link)
     link->stalled_ms = node->now_ms + link->stall_delay_ms;
 }
 
+static enum err fetch_too_slow(struct node *node, struct fetch *fetch)
+{
+    node_refuse(node, ERR_TIMEOUT);
+    enum err err = fetch_keep(node, fetch);
+    link_stalled(node, fetch->link);
+    fetch_abandon(node, fetch);
+    return err;
+}
+
 enum err fetch_tick(struct node *node)
 {
     enum err err = ERR_OK;
     for (size_t i = 0; err == ERR_OK && i < FETCHES_MAX; i++) {
         struct fetch *fetch = &node->fetches[i];
         if (fetch->open && !fetch->complete && node->now_ms >= fetch_stalls_ms(fetch)) {
-            node_refuse(node, ERR_TIMEOUT);
-            err = fetch_keep(node, fetch);
-            link_stalled(node, fetch->link);
-            fetch_abandon(node, fetch);
+            err = fetch_too_slow(node, fetch);
+        }
+    }
+    return err;
+}
+
+static bool offered_elsewhere(const struct node *node, const struct link *link, uint32_t catalogue)
+{
+    for (size_t i = 0; i < node->link_count; i++) {
+        const struct link *other = node->links[i];
+        for (size_t k = 0; other != link && other->state == LINK_READY && k < other->offer_count;
+             k++) {
+            if (other->offers[k].catalogue == catalogue && !other->offers[k].done &&
+                (other->peer == NULL || other->peer->lies == 0)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* A little now and then is no progress either, or one peer could keep a catalogue from us for as
+ * long as it likes. */
+enum err fetch_moved(struct node *node, struct fetch *fetch, size_t size, bool *ret_gone)
+{
+    struct link *link = fetch->link;
+    uint64_t gap_ms = node->now_ms - link->delta_ms;
+    link->crawl_ms += gap_ms < GAP_MS_MAX ? gap_ms : GAP_MS_MAX;
+    link->crawl_size += size;
+    fetch->progress_ms = link->delta_ms = node->now_ms;
+    *ret_gone = false;
+    if (link->file || link->crawl_ms < FETCH_CRAWL_MS) {
+        return ERR_OK;
+    }
+    bool crawls = link->crawl_size < FETCH_CRAWL_SIZE;
+    link->crawl_ms = link->crawl_size = 0;
+    enum err err = ERR_OK;
+    for (size_t i = 0; crawls && err == ERR_OK && i < FETCHES_MAX; i++) {
+        struct fetch *slow = &node->fetches[i];
+        if (slow->open && slow->link == link && !slow->complete &&
+            offered_elsewhere(node, link, slow->catalogue)) {
+            *ret_gone = *ret_gone || slow == fetch;
+            err = fetch_too_slow(node, slow);
         }
     }
     return err;
@@ -435,20 +484,8 @@ static bool link_doubted(const struct node *node, const struct link *link,
                          const struct offer *offer)
 {
     const struct peer *peer = link->peer;
-    if (peer == NULL || peer->lies == 0 || node->now_ms - peer->lied_ms >= DOUBT_MS) {
-        return false;
-    }
-    for (size_t i = 0; i < node->link_count; i++) {
-        const struct link *other = node->links[i];
-        for (size_t k = 0; other != link && other->state == LINK_READY && k < other->offer_count;
-             k++) {
-            if (other->offers[k].catalogue == offer->catalogue && !other->offers[k].done &&
-                (other->peer == NULL || other->peer->lies == 0)) {
-                return true;
-            }
-        }
-    }
-    return false;
+    return peer != NULL && peer->lies > 0 && node->now_ms - peer->lied_ms < DOUBT_MS &&
+           offered_elsewhere(node, link, offer->catalogue);
 }
 
 enum err fetch_schedule(struct node *node)
@@ -664,10 +701,14 @@ enum err fetch_delta(struct node *node, struct link *link, const struct msg *msg
     if (err != ERR_OK) {
         return fetch_wrong(node, fetch, err);
     }
-    bool any = msg->delta.entries.count > 0 || msg->delta.withdrawn.size > 0 ||
-               msg->delta.opening.count > 0;
-    if (any || link->file) { /* nothing is no progress */
-        fetch->progress_ms = link->delta_ms = node->now_ms;
+    size_t size =
+        msg->delta.entries.raw.size + msg->delta.withdrawn.size + msg->delta.opening.raw.size;
+    bool gone = false;
+    if (size > 0 || link->file) { /* nothing is no progress */
+        err = fetch_moved(node, fetch, size, &gone);
+    }
+    if (err != ERR_OK || gone) {
+        return err;
     }
     if (fetch->pending.size < STAGE_FLUSH_SIZE || fetch_no_room(node, fetch)) {
         return ERR_OK;

@@ -16,10 +16,11 @@
 #include "node/state.h"
 #include "proto/entry.h"
 
-#define BUCKET_FILL (56u * 1024u)          /* of pairs or entries in one message */
-#define ANSWER_N UINT64_MAX                /* questions name a head, answers do not */
-#define ORDER_MENDED UINT32_MAX            /* later than everything that came in the delta */
-#define GOT_MAX (MSG_SIZE_MAX / PAIR_SIZE) /* no list of pairs can name more */
+#define BUCKET_FILL (56u * 1024u)            /* of pairs or entries in one message */
+#define ANSWER_WORTH (FETCH_CRAWL_SIZE / 10) /* two seconds an answer are enough */
+#define ANSWER_N UINT64_MAX                  /* questions name a head, answers do not */
+#define ORDER_MENDED UINT32_MAX              /* later than everything that came in the delta */
+#define GOT_MAX (MSG_SIZE_MAX / PAIR_SIZE)   /* no list of pairs can name more */
 
 struct mend {
     struct digests ours, theirs;
@@ -396,8 +397,9 @@ enum err mend_buckets(struct node *node, struct link *link, const struct msg *ms
     if (fetch == NULL || fetch->mend == NULL) {
         return ERR_OK; /* given up meanwhile */
     }
-    fetch->progress_ms = link->delta_ms = node->now_ms;
-    return mend_digests(node, fetch, msg->buckets.digests);
+    bool gone = false;
+    enum err err = fetch_moved(node, fetch, ANSWER_WORTH, &gone);
+    return err != ERR_OK || gone ? err : mend_digests(node, fetch, msg->buckets.digests);
 }
 
 enum err mend_bucket(struct node *node, struct link *link, const struct msg *msg)
@@ -409,6 +411,7 @@ enum err mend_bucket(struct node *node, struct link *link, const struct msg *msg
     if (fetch == NULL || fetch->mend == NULL) {
         return ERR_OK;
     }
-    fetch->progress_ms = link->delta_ms = node->now_ms;
-    return mend_answer(node, fetch, msg);
+    bool gone = false;
+    enum err err = fetch_moved(node, fetch, ANSWER_WORTH, &gone);
+    return err != ERR_OK || gone ? err : mend_answer(node, fetch, msg);
 }

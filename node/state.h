@@ -120,6 +120,7 @@ struct link {
     size_t offer_count, offer_cap;
     uint64_t stream_next;
     uint64_t delta_ms;                   /* when any delta last went on */
+    uint64_t crawl_ms, crawl_size;       /* of deltas lately: time they took, what came */
     uint64_t stalled_ms, stall_delay_ms; /* not asked before, for it let us wait */
 
     struct buf proof; /* a fork proof that comes in parts */
@@ -493,6 +494,9 @@ void fetch_over(struct node *node, struct fetch *fetch);
 /* Gives it up; what is staged stays for the next one. Its offer waits before this link is asked
  * again. */
 void fetch_abandon(struct node *node, struct fetch *fetch);
+/* So much came for it. *ret_gone: its peer is too slow, and others offer the same: it is given up,
+ * what came is kept, another will be asked. */
+MUST_USE enum err fetch_moved(struct node *node, struct fetch *fetch, size_t size, bool *ret_gone);
 /* Entries in memory go to disk, invisible, as a part of this turn. */
 MUST_USE enum err fetch_stage(struct node *node, struct fetch *fetch);
 /* Against the rules: what it staged goes, its link is closed and remembered. */
