@@ -11,6 +11,7 @@
 #include "node/state.h"
 
 #define GUARD_QUIET_MS 10000
+#define GUARD_LOOK_MS 1000
 
 /* Does the own chain hold the head that the guard names? */
 static enum err guard_held(struct node *node, struct txn *txn, bool *ret_held)
@@ -152,6 +153,7 @@ static bool guard_waits(const struct node *node)
 
 void guard_tick(struct node *node)
 {
+    node->guard.look_ms = node->now_ms + GUARD_LOOK_MS;
     bool busy = (node->own.frozen & (FREEZE_SEEN | FREEZE_FORK)) != 0 ||
                 fetch_of(node, node->own.catalogue) != NULL;
     for (size_t i = 0; guard_waits(node) && !busy && i < node->link_count; i++) {
@@ -163,14 +165,7 @@ void guard_tick(struct node *node)
 
 uint64_t guard_wake_ms(const struct node *node)
 {
-    uint64_t wake = UINT64_MAX;
-    for (size_t i = 0; guard_waits(node) && i < node->link_count; i++) {
-        uint64_t due = node->links[i]->ready_ms + GUARD_QUIET_MS;
-        if (node->links[i]->state == LINK_READY && due > node->now_ms && due < wake) {
-            wake = due;
-        }
-    }
-    return wake;
+    return guard_waits(node) && node->link_count > 0 ? node->guard.look_ms : UINT64_MAX;
 }
 
 const char *freeze_text(const struct node *node)

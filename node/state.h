@@ -296,9 +296,10 @@ struct read_wait {
 
 /* What the guard file says; guard.c. */
 struct guarded {
-    bool written;    /* it says n and hash */
-    bool told;       /* the log was */
-    uint64_t looked; /* the arrival of the own head that was looked at last */
+    bool written;     /* it says n and hash */
+    bool told;        /* the log was */
+    uint64_t looked;  /* the arrival of the own head that was looked at last */
+    uint64_t look_ms; /* unknown: when to look again whether a peer has nothing more */
     uint64_t n;
     struct hash hash;
 };
