@@ -61,6 +61,13 @@
       N_("a copy of all that the daemon holds, but the keys, while it runs")) \
     C(restore, "restore", "restaurer", NULL, 0, 2, 2, N_("FILE DIR"), \
       N_("put a backup back, while the daemon is off")) \
+    C(key, "key", "clé cle", "admin", OPT_BIT(root_key), 1, 2, \
+      N_("export-root FILE | rotate [--root-key FILE]"), \
+      N_("move the root key offline; sign new keys for the server with it")) \
+    C(recover, "recover", "récupérer recuperer", "admin", \
+      OPT_BIT(root_key) | OPT_BIT(from) | OPT_BIT(name) | OPT_BIT(listen), 1, 1, \
+      N_("DIR --root-key FILE --from LAB@HOST:PORT [--from …] [--name NAME]"), \
+      N_("a lost server comes back from the root key and any peer")) \
     C(version, "version", "", NULL, 0, 0, 0, "", N_("the version of this program")) \
     C(help, "help", "aide", NULL, 0, 0, 1, N_("[COMMAND | scripting]"), \
       N_("help, in short or about one command"))

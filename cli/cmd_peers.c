@@ -3,9 +3,9 @@
 #include <stdio.h>
 
 #include "cli/cmd.h"
+#include "cli/target.h"
 #include "cli/text.h"
 #include "cli/value.h"
-#include "conf/address.h"
 #include "proto/did.h"
 #include "proto/pack.h"
 
@@ -50,27 +50,6 @@ static enum err usage(struct cli *cli, const char *text, const char *hint, const
     return ERR_USAGE;
 }
 
-/* LAB or LAB@HOST:PORT. */
-static enum err target_parse(struct cli *cli, const char *text, struct bytes *ret_lab,
-                             struct bytes *ret_address)
-{
-    const char *at = strchr(text, '@');
-    struct bytes lab = bytes_of(text, at == NULL ? strlen(text) : (size_t) (at - text));
-    struct bytes place = bytes_of_str(at == NULL ? "" : at + 1);
-    struct lab_id id;
-    struct address address;
-    if (did_decode(lab, &id) != ERR_OK) {
-        return usage(cli, N_("this is no lab id"),
-                     N_("it looks like did:key:z6Mk…; that lab prints it with: essaim id"), text);
-    }
-    if (at != NULL && (address_parse(place, &address) != ERR_OK || address.port == 0)) {
-        return usage(cli, N_("this is no address"), N_("write LAB@HOST:PORT"), text);
-    }
-    *ret_lab = lab;
-    *ret_address = place;
-    return ERR_OK;
-}
-
 static enum err change(struct cli *cli, enum ctl_method method, const struct buf *params,
                        const char *lab)
 {
@@ -94,17 +73,18 @@ static enum err change(struct cli *cli, enum ctl_method method, const struct buf
     return out_single(&cli->out, "essaim.peer/1", answer, "id");
 }
 
-static enum err add(struct cli *cli, const char *target)
+static enum err add(struct cli *cli, const char *text)
 {
     struct buf params = {0};
-    struct bytes lab = {0};
-    struct bytes address = {0};
+    struct target target;
     const char *alias = cli->opts.values[OPT_alias];
     char did[DID_SIZE_MAX] = "";
-    enum err err = target_parse(cli, target, &lab, &address);
+    enum err err = target_parse(text, &target, &cli->flaw);
     if (err != ERR_OK) {
         return err;
     }
+    struct bytes lab = target.lab;
+    struct bytes address = target.address;
     (void) snprintf(did, sizeof did, "%.*s", (int) lab.size, (const char *) lab.data);
     pack_map(&params, 1u + (address.size > 0) + (alias != NULL));
     if (address.size > 0) {

@@ -122,6 +122,24 @@ static void word_take(struct opts *opts, char *word)
     }
 }
 
+/* Options that may come several times. */
+static enum err again_keep(struct opts *opts, int opt, const char *value, struct flaw *flaw)
+{
+    if (opt == OPT_lab) {
+        if (opts->lab_count == OPTS_LABS_MAX) {
+            return usage(flaw, N_("too many labs"), NULL, value);
+        }
+        opts->labs[opts->lab_count++] = value;
+    }
+    if (opt == OPT_from) {
+        if (opts->from_count == OPTS_FROM_MAX) {
+            return usage(flaw, N_("at most 8 peers"), NULL, value);
+        }
+        opts->from[opts->from_count++] = value;
+    }
+    return ERR_OK;
+}
+
 /* The "-" in front has words that are no options come in their order, whatever POSIXLY_CORRECT
  * says. */
 enum err opts_parse(int argc, char **argv, struct opts *ret_opts, struct flaw *flaw)
@@ -156,11 +174,9 @@ enum err opts_parse(int argc, char **argv, struct opts *ret_opts, struct flaw *f
                   : found == 'y' ? OPT_yes
                   : found == 'V' ? OPT_version
                                  : found - FIRST_LONG;
-        if (opt == OPT_lab) {
-            if (ret_opts->lab_count == OPTS_LABS_MAX) {
-                return usage(flaw, N_("too many labs"), NULL, optarg);
-            }
-            ret_opts->labs[ret_opts->lab_count++] = optarg;
+        enum err err = again_keep(ret_opts, opt, optarg, flaw);
+        if (err != ERR_OK) {
+            return err;
         }
         ret_opts->given |= 1u << opt;
         ret_opts->values[opt] = optarg == NULL ? "" : optarg;

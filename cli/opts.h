@@ -39,6 +39,8 @@
     X(kind,     N_("KIND"),      false, N_("only this kind of entry")) \
     X(mine,     NULL,            false, N_("only this lab's own entries")) \
     X(alias,    N_("ALIAS"),     false, N_("a short name for that lab, used here only")) \
+    X(root_key, N_("FILE"),      false, N_("where the root key is (else DIR/root.key)")) \
+    X(from,     N_("LAB@HOST:PORT"), false, N_("a peer to come back from; may be given again")) \
     X(force,    NULL,            false, N_("sign on although newer heads may be lost")) \
     X(wait,     N_("N"),         false, N_("until N peers hold this lab's newest entries"))
 /* clang-format on */
@@ -49,6 +51,8 @@
 enum opt { OPTS_TABLE(OPTS_ENUM_ROW) OPT_COUNT };
 #undef OPTS_ENUM_ROW
 #define OPT_BIT(name) (1u << OPT_##name)
+
+#define OPTS_FROM_MAX 8
 
 enum opts_color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
@@ -62,6 +66,8 @@ struct opts {
     const char *labs[OPTS_LABS_MAX]; /* every --lab */
     unsigned lab_count;
     enum opts_color color;
+    const char *from[OPTS_FROM_MAX];
+    unsigned from_count;
     const char *verb; /* NULL: none was given */
     char **operands;
     int operand_count;

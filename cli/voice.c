@@ -26,6 +26,7 @@ static const char *hint_of(const struct flaw *flaw)
         {ERR_FULL, N_("make room on the disk, then try again")},
         {ERR_KIND, N_("choose another slug: a slug keeps its kind for ever")},
         {ERR_QUOTA, N_("withdraw what is no longer needed")},
+        {ERR_FROZEN, N_("essaim status says what to do about it")},
         {ERR_CORRUPT, N_("essaim verify names what is damaged")},
     };
     if (flaw->hint != NULL) {

@@ -34,6 +34,7 @@ static const char *const words[] = {
     N_("dialling"),
     N_("waiting"),
     N_("absent"),
+    N_("refuses"),
     /* refusals by the daemon */
     N_("a slug is 1 to 64 of a-z, 0-9 and hyphens, and starts with a letter or digit"),
     N_("unknown kind"),
@@ -75,6 +76,17 @@ static const char *const words[] = {
     N_("path is the full path of a file that is not there yet"),
     N_("another backup was just asked for"),
     N_("slug is that of an entry of this lab"),
+    N_("no new keys lie ready"),
+    N_("the new keys cannot be used"),
+    N_("the new record is not one of this lab and these keys"),
+    N_("something was published in between: sign the record anew"),
+    /* why nothing of this lab is signed */
+    N_("the root key signed newer keys for this lab: these sign nothing any more"),
+    N_("this lab is being recovered: nothing is signed before essaim recover ends"),
+    N_("this store is older than what this lab signed: nothing is signed until peers gave the "
+       "rest back"),
+    N_("this lab has two histories: nothing is signed until they are joined"),
+    N_("peers hold a state of this lab that this store does not: nothing is signed"),
     /* what verify finds */
     N_("a row of the bodies table is malformed"),
     N_("the entry does not match its leaf"),
@@ -126,7 +138,18 @@ static const struct {
     {"disk-full", N_("the disk is nearly full: writing is refused until there is room")},
     {"own-quota", N_("this lab's catalogue has reached its quota: withdraw something first")},
     {"own-head-unknown",
-     N_("peers hold a newer state of this lab than this directory does: writing is frozen")},
+     N_("peers hold heads of this lab that this store never signed: nothing is published; if they "
+        "are yours: essaim repair; if somebody has the key: essaim key rotate")},
+    {"own-fork", N_("this lab's key signed two histories: nothing is published; join them: essaim "
+                    "repair; if somebody has the key: essaim key rotate")},
+    {"own-guard",
+     N_("this store is older than what this lab signed: nothing is published until a peer gave "
+        "the rest back (link one); if none has it: essaim repair --force")},
+    {"own-replaced",
+     N_("the root key signed newer keys for this lab: this directory publishes no more; use the "
+        "one with the newer keys, or make this one anew: essaim recover")},
+    {"recovering",
+     N_("this lab is being recovered: nothing is published until essaim recover has ended")},
     {"erase-waits", N_("something withdrawn is still on the disk: the store could not be copied; "
                        "make room, then: essaim compact")},
 };

@@ -191,13 +191,24 @@ enum err renew_recover(const char *name, const struct rootkey *root, uint64_t no
         return err;
     }
     err = write_say(&dir, statement_write(&dir, root, now_s));
-    if (err == ERR_OK && dir.uid != geteuid() && keyfile_there(&dir, CONF_FILE) &&
-        fchownat(dir.fd, CONF_FILE, dir.uid, (gid_t) -1, AT_SYMLINK_NOFOLLOW) != 0) {
-        err = write_say(&dir, keyfile_err(errno));
-    }
     if (err != ERR_OK) {
         (void) keyfile_remove(&dir, KEYS_STATEMENT);
         (void) keyfile_remove(&dir, KEYS_LINK);
+    }
+    keyfile_dir_close(&dir);
+    return err;
+}
+
+enum err renew_give(const char *name, const char *file)
+{
+    struct keyfile_dir dir;
+    enum err err = keyfile_dir_open(name, true, NULL, &dir);
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (dir.uid != geteuid() &&
+        fchownat(dir.fd, file, dir.uid, (gid_t) -1, AT_SYMLINK_NOFOLLOW) != 0) {
+        err = keyfile_err(errno);
     }
     keyfile_dir_close(&dir);
     return err;

@@ -33,6 +33,8 @@ void renew_unstage(const char *dir);
  * it link.key and recover.statement. ERR_EXISTS when anything else is there. */
 MUST_USE enum err renew_recover(const char *dir, const struct rootkey *root, uint64_t now_s,
                                 struct say *ret_say);
+/* What root made in it belongs to the owner of DIR, like the keys. ERR_KEY, ERR_IO. */
+MUST_USE enum err renew_give(const char *dir, const char *name);
 /* Is DIR one that renew_recover made, of that lab, and not yet a lab? */
 bool renew_recovering(const char *dir, const struct lab_id *lab);
 

@@ -2,7 +2,7 @@
 # bash completion for essaim(1)
 _essaim()
 {
-    local commands="init id publish withdraw list show status peers sync watch verify prove verify-proof fork repair bundle history compact backup restore version help"
+    local commands="init id publish withdraw list show status peers sync watch verify prove verify-proof fork repair bundle key recover history compact backup restore version help"
     local general="--dir --json --ndjson --csv --quiet --fields --limit --cursor --lang --color
         --yes --no-input --dry-run --timeout --help --version"
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command="" own="" i
@@ -32,7 +32,11 @@ _essaim()
         return
         ;;
     --fields | --limit | --cursor | --timeout | --name | --listen | --if-rev | --reason | --lab | \
-        --alias | --wait)
+        --alias | --wait | --from)
+        return
+        ;;
+    --root-key)
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
         ;;
     esac
@@ -45,6 +49,8 @@ _essaim()
     peers) own="--alias" ;;
     sync) own="--wait" ;;
     repair) own="--force" ;;
+    key) own="--root-key" ;;
+    recover) own="--root-key --from --name --listen" ;;
     esac
     if [[ $word == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$own $general" -- "$word")
@@ -53,7 +59,8 @@ _essaim()
     else
         case $command in
         publish | backup | restore) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
-        init) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
+        init | recover) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
+        key) mapfile -t COMPREPLY < <(compgen -W "export-root rotate" -f -- "$word") ;;
         bundle) mapfile -t COMPREPLY < <(compgen -W "export import" -f -- "$word") ;;
         peers) mapfile -t COMPREPLY < <(compgen -W "list add remove" -- "$word") ;;
         fork) mapfile -t COMPREPLY < <(compgen -W "list show" -- "$word") ;;

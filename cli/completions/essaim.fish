@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: EUPL-1.2
 # fish completion for essaim(1)
-set -l commands init id publish withdraw list show status peers sync watch verify prove verify-proof fork repair bundle history compact backup restore version help
+set -l commands init id publish withdraw list show status peers sync watch verify prove verify-proof fork repair bundle key recover history compact backup restore version help
 complete -c essaim -f
 complete -c essaim -n "not __fish_seen_subcommand_from $commands" -a "$commands"
 complete -c essaim -s d -l dir -r -a "(__fish_complete_directories)" -d "the lab's directory"
@@ -35,6 +35,12 @@ complete -c essaim -n "__fish_seen_subcommand_from bundle" -l lab -x -d "only th
 complete -c essaim -n "__fish_seen_subcommand_from peers" -a "list add remove"
 complete -c essaim -n "__fish_seen_subcommand_from peers" -l alias -x -d "a short name"
 complete -c essaim -n "__fish_seen_subcommand_from fork" -a "list show"
+complete -c essaim -n "__fish_seen_subcommand_from key" -a "export-root rotate" -F
+complete -c essaim -n "__fish_seen_subcommand_from key recover" -l root-key -r -F -d "where the root key is"
+complete -c essaim -n "__fish_seen_subcommand_from recover" -a "(__fish_complete_directories)"
+complete -c essaim -n "__fish_seen_subcommand_from recover" -l from -x -d "a peer to come back from"
+complete -c essaim -n "__fish_seen_subcommand_from recover" -l name -x -d "the lab's name"
+complete -c essaim -n "__fish_seen_subcommand_from recover" -l listen -x -d "HOST:PORT"
 complete -c essaim -n "__fish_seen_subcommand_from repair" -l force -d "sign on although heads are lost"
 complete -c essaim -n "__fish_seen_subcommand_from sync" -l wait -x -d "until N peers hold them"
 complete -c essaim -n "__fish_seen_subcommand_from help" -a "$commands scripting"
