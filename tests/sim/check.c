@@ -129,6 +129,17 @@ static const char *catalogue_sum(struct sim *sim, struct txn *txn, uint32_t id,
     return NULL;
 }
 
+static bool named_good(const struct lab_record *record, const struct head *head)
+{
+    for (unsigned i = 0; i < record->last_good_count; i++) {
+        const struct last_good *good = &record->last_good[i];
+        if (good->n == head->n && memcmp(good->head_hash.bytes, head->hash.bytes, HASH_SIZE) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The head's bytes are its lab's, and it stands under its own name. */
 static const char *catalogue_owner(struct txn *txn, uint32_t id, const struct held_head *held)
 {
@@ -149,6 +160,10 @@ static const char *catalogue_owner(struct txn *txn, uint32_t id, const struct he
     if (held->head.generation == lab.record.generation &&
         head_open(held->signed_bytes, lab.record.signing_pk, &head) != ERR_OK) {
         return "a head that its lab did not sign";
+    }
+    if (held->head.generation < lab.record.generation && held->arrival > lab.arrival &&
+        !named_good(&lab.record, &held->head)) {
+        return "a head of a generation that was over when it came";
     }
     return NULL;
 }
@@ -475,6 +490,7 @@ void check_message(struct sim *sim, unsigned number, const struct session *sessi
         sim_fail(sim, "lab %u says what is no message", number);
         return;
     }
+    sim->labs[number]->said[msg.type]++;
     if (msg.type != MSG_PING && msg.type != MSG_PONG && !sim->unchecked) {
         sim_tell(sim, "%u says %s to %u, %zu bytes", number, msg_name(msg.type),
                  sim_number(sim, &link->lab), message.size);

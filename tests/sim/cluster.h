@@ -55,6 +55,8 @@ unsigned sim_reset_some(struct sim *sim, unsigned of_1000);
 void sim_half_open(struct sim *sim, unsigned lab, unsigned other);
 /* Open connections between two labs carry so many bytes a second; 0 = no bound. */
 void sim_rate(struct sim *sim, unsigned a, unsigned b, uint32_t rate);
+/* All connections made from now on. */
+void sim_rate_all(struct sim *sim, uint32_t rate);
 /* Bytes are delivered in pieces of 1 to `size` (0 = whole). */
 void sim_split(struct sim *sim, size_t size);
 void sim_latency(struct sim *sim, uint64_t min_ms, uint64_t max_ms);
@@ -162,6 +164,8 @@ bool sim_staged(struct sim *sim, unsigned lab, unsigned of);
 bool sim_verify(struct sim *sim, unsigned lab);
 /* Wire bytes both ways that the last connection between two labs has carried. */
 uint64_t sim_wire(struct sim *sim, unsigned a, unsigned b);
+/* How many messages of that type it has said since it started first. */
+uint64_t sim_said(const struct sim *sim, unsigned lab, enum msg_type type);
 bool sim_linked(struct sim *sim, unsigned a, unsigned b);
 /* How often a text stands in the files of a lab's directory, on or off. */
 unsigned sim_bytes(const struct sim *sim, unsigned lab, const char *text);

@@ -199,6 +199,11 @@ bool sim_verify(struct sim *sim, unsigned lab)
     return clean;
 }
 
+uint64_t sim_said(const struct sim *sim, unsigned lab, enum msg_type type)
+{
+    return sim->labs[lab]->said[type];
+}
+
 /* ---- failures ---- */
 
 void sim_soft(struct sim *sim)

@@ -125,11 +125,14 @@ def run(command, folder):
     return f"{begun[-1]} ({how})" if begun else how
 
 
-def attempts(build):
-    """The programs with their arguments, the quick and the likely ones first."""
+def attempts(build, mutant):
+    """The programs with their arguments, the likely and the quick ones first."""
+    if mutant.first in build.stories:
+        yield mutant.first, []
     yield "essaim-sim", ["--quiet", "--fail-fast", "--file", KEPT]
     for story in build.stories:
-        yield story, []
+        if story != mutant.first:
+            yield story, []
     yield "essaim-sim", ["--quiet", "--fail-fast", "--seed", "1", "--count", str(SEEDS)]
 
 
@@ -138,7 +141,7 @@ def caught(build, mutant, folder):
     objects = [build.compile(os.path.realpath(path), text, folder)
                for path, text in mutate(mutant).items()]
     programs = {}
-    for program, args in attempts(build):
+    for program, args in attempts(build, mutant):
         if program not in programs:
             programs[program] = build.link(program, objects, folder)
         failed = run([programs[program], *args], folder)

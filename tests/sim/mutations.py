@@ -12,6 +12,7 @@ class Mutant(NamedTuple):
     name: str
     sentence: str
     changes: list
+    first: str = ""  # the program that is known to notice: only to be quick
 
 
 MUTANTS = [
@@ -79,7 +80,9 @@ MUTANTS = [
     Mutant("index-ignored", "a new store is read on from where the old one was left", [
         ("node", "    if (!row->has_index || memcmp(row->index, hello->hello.index, "
          "INSTANCE_SIZE) != 0) {\n        row->has_index = true;",
-         "    if (!row->has_index) {\n        row->has_index = true;")]),
+         "    if (!row->has_index) {\n        row->has_index = true;"),
+        ("node", "    bool back = !link->announced_to && link->peer != NULL &&\n",
+         "    bool back = false && link->peer != NULL &&\n")]),
     Mutant("convicted-staging", "what a convicted peer sent stays staged", [
         ("node", "    enum err err = ERR_OK;\n    if (fetch->has_staging) {\n"
          "        struct txn *txn = NULL;",
@@ -163,7 +166,9 @@ MUTANTS = [
         ("node", "    if (err != ERR_OK || where != WHERE_OTHER) {\n        return err != ERR_OK ? err "
          ": ERR_STALE;", "    if (true) {\n        return err != ERR_OK ? err : ERR_STALE;")]),
     Mutant("chain-unforked", "a chain that parts from the held one is no fork", [
-        ("node", "        err = known ? ERR_OK : fork_chain(node, fetch);", "        err = ERR_OK;")]),
+        ("node", "        err = fork_chain(node, fetch);\n        if (err == ERR_OK) {\n"
+         "            node_refuse", "        err = ERR_OK;\n        if (err == ERR_OK) {\n"
+         "            node_refuse")]),
     Mutant("fork-unsaid", "a fork proof is not passed on", [
         ("node", "    if (err != ERR_OK || held.proof.size == 0) {\n        return err == ERR_NOT_FOUND ?"
          " ERR_OK : err;", "    if (true) {\n        return err == ERR_NOT_FOUND ? ERR_OK : err;")]),

@@ -125,6 +125,7 @@ uint32_t conn_dial(struct sim *sim, unsigned lab, unsigned to, const struct lab_
     uint32_t link = (uint32_t) (sim->conn_count * 2 + 1);
     struct sim_conn *conn = &sim->conns[sim->conn_count++];
     *conn = (struct sim_conn){.open = true,
+                              .rate = sim->rate,
                               .ends = {{.lab = lab, .link = link, .arrives_ms = at_ms},
                                        {.lab = to, .link = link + 1, .arrives_ms = at_ms}}};
     for (unsigned end = 0; end < 2; end++) {
@@ -214,6 +215,11 @@ void sim_rate(struct sim *sim, unsigned a, unsigned b, uint32_t rate)
             sim->conns[i].rate = rate;
         }
     }
+}
+
+void sim_rate_all(struct sim *sim, uint32_t rate)
+{
+    sim->rate = rate;
 }
 
 void sim_split(struct sim *sim, size_t size)

@@ -14,7 +14,33 @@
 
 void press_init(struct press *press, struct sim *sim, unsigned lab)
 {
-    *press = (struct press){.sim = sim, .lab = lab};
+    *press = (struct press){.sim = sim, .lab = lab, .generation = 1};
+}
+
+void press_branch(const struct press *press, uint64_t n, struct press *ret_branch)
+{
+    press_init(ret_branch, press->sim, press->lab);
+    ret_branch->generation = press->generation;
+    ret_branch->cap = press->count + 1;
+    ret_branch->items = calloc(ret_branch->cap, sizeof *ret_branch->items);
+    must(ret_branch->items != NULL);
+    for (size_t i = 0; i < press->count; i++) {
+        const struct press_item *item = &press->items[i];
+        if (item->rev > n) {
+            continue;
+        }
+        struct press_item *copy = &ret_branch->items[ret_branch->count++];
+        *copy = *item;
+        copy->bytes = (struct buf){0};
+        buf_put(&copy->bytes, buf_bytes(&item->bytes));
+        copy->end = item->end > n ? 0 : item->end;
+        copy->withdrawn = item->withdrawn && copy->end != 0;
+    }
+    for (uint64_t i = 1; i <= n; i++) {
+        ret_branch->heads[i] = press->heads[i];
+        buf_put(&ret_branch->signed_heads[i], buf_bytes(&press->signed_heads[i]));
+    }
+    ret_branch->n = n;
 }
 
 void press_done(struct press *press)
@@ -112,7 +138,7 @@ struct head press_head(const struct press *press)
 {
     uint64_t n = press->n + 1;
     struct head head = {.lab = *sim_id(press->sim, press->lab),
-                        .generation = 1,
+                        .generation = press->generation,
                         .audience = "public",
                         .n = n,
                         .issued_at = 1767225600};

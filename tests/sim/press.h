@@ -24,12 +24,15 @@ struct press {
     unsigned lab; /* whose catalogue: its keys sign */
     struct press_item *items;
     size_t count, cap;
+    uint64_t generation;
     uint64_t n; /* heads signed so far */
     struct head heads[PRESS_HEADS_MAX + 1];
     struct buf signed_heads[PRESS_HEADS_MAX + 1]; /* by n */
 };
 
 void press_init(struct press *press, struct sim *sim, unsigned lab);
+/* Another branch: the same up to head n. */
+void press_branch(const struct press *press, uint64_t n, struct press *ret_branch);
 void press_done(struct press *press);
 /* Changes for the next head. */
 void press_put(struct press *press, const char *slug, unsigned salt, size_t size);

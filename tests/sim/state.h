@@ -110,6 +110,7 @@ struct sim_lab {
     bool replied;
     /* check.c */
     uint64_t commits, commits_checked, arrival_checked;
+    uint64_t said[MSG_JOINED + 1];
     struct buf hello;      /* said in this turn: checked when it is committed */
     struct sim_seen *seen; /* by catalogue id */
     size_t seen_cap;
@@ -123,6 +124,7 @@ struct sim {
     uint64_t latency_min_ms, latency_max_ms;
     size_t split;
     uint64_t busy_ms;
+    uint32_t rate; /* of new connections */
     uint64_t map_size, quota_entries;
     struct sim_lab *labs[SIM_LABS_MAX];
     unsigned lab_count;

@@ -14,6 +14,8 @@
 #include "base/defer.h"
 #include "tests/sim/cluster.h"
 
+#define DAY_S (24ll * 3600)
+
 static void publish(struct sim *sim, unsigned lab, unsigned times)
 {
     for (unsigned i = 0; i < times; i++) {
@@ -24,11 +26,11 @@ static void publish(struct sim *sim, unsigned lab, unsigned times)
     }
 }
 
-/* b and c know each other through the hub alone; c has read far in the hub's old store. */
-static void a_hub_that_lost_its_store_learns_and_tells_everything_anew(void **state)
+/* b and c know each other through the hub alone; c has read far in the hub's old store. The clock
+ * of the new one may be behind. */
+static void anew(uint64_t seed, int64_t off_s)
 {
-    (void) state;
-    struct sim *sim = sim_new(60);
+    struct sim *sim = sim_new(seed);
     unsigned hub = sim_lab(sim, "hub");
     unsigned b = sim_lab(sim, "B");
     unsigned c = sim_lab(sim, "C");
@@ -39,6 +41,7 @@ static void a_hub_that_lost_its_store_learns_and_tells_everything_anew(void **st
     sim_stop(sim, c);
     sim_stop(sim, hub);
     sim_store_lost(sim, hub);
+    sim_clock(sim, hub, off_s);
     sim_start(sim, hub);
     sim_peer(sim, hub, b, false);
     sim_peer(sim, hub, c, false);
@@ -53,12 +56,18 @@ static void a_hub_that_lost_its_store_learns_and_tells_everything_anew(void **st
     sim_free(sim);
 }
 
-/* While the restored hub is alone with b it gives the numbers of its arrivals again, to other
- * things. c has read up to there already. */
-static void what_a_restored_hub_learns_is_told_to_who_had_read_on(void **state)
+static void a_hub_that_lost_its_store_learns_and_tells_everything_anew(void **state)
 {
     (void) state;
-    struct sim *sim = sim_new(61);
+    anew(60, 0);
+    anew(64, -400 * DAY_S);
+}
+
+/* While the restored hub is alone with b it gives the numbers of its arrivals again, to other
+ * things. c has read up to there already. */
+static void put_back(uint64_t seed, bool saved, int64_t off_s)
+{
+    struct sim *sim = sim_new(seed);
     unsigned hub = sim_lab(sim, "hub");
     unsigned b = sim_lab(sim, "B");
     unsigned c = sim_lab(sim, "C");
@@ -69,12 +78,24 @@ static void what_a_restored_hub_learns_is_told_to_who_had_read_on(void **state)
     publish(sim, b, 2);
     publish(sim, d, 2);
     assert_true(sim_converge(sim, 10000));
-    sim_save(sim, hub);
+    if (saved) {
+        sim_save(sim, hub);
+    } else {
+        sim_stop(sim, hub);
+        sim_backup(sim, hub);
+        sim_start(sim, hub);
+        assert_true(sim_converge(sim, 700000));
+    }
     publish(sim, b, 5);
     assert_true(sim_converge(sim, 700000));
     sim_stop(sim, c);
     sim_stop(sim, hub);
-    sim_load(sim, hub);
+    if (saved) {
+        sim_load(sim, hub);
+    } else {
+        sim_restore(sim, hub);
+    }
+    sim_clock(sim, hub, off_s);
     sim_start(sim, hub);
     publish(sim, d, 1);
     publish(sim, b, 7);
@@ -85,6 +106,14 @@ static void what_a_restored_hub_learns_is_told_to_who_had_read_on(void **state)
     assert_true(sim_converge(sim, 700000));
     assert_true(sim_has(sim, c, d, "neuf-0"));
     sim_free(sim);
+}
+
+static void what_a_restored_hub_learns_is_told_to_who_had_read_on(void **state)
+{
+    (void) state;
+    put_back(61, true, 0);
+    put_back(65, true, -400 * DAY_S);
+    put_back(66, false, 0); /* what tells it from the store it was is the time */
 }
 
 /* A peer tells of a newer head of ours and cannot give what is behind it. */

@@ -342,6 +342,59 @@ static void an_older_record_does_not_come_back(void **state)
     stage_clear(&stage);
 }
 
+/* The record of the new keys names the last good head of the old ones: what does not go through it
+ * does not count, and what does wins over whatever was held. */
+static void new_keys_go_on_from_the_last_good_head(void **state)
+{
+    (void) state;
+    struct stage stage;
+    stage_set(&stage, 59);
+    unsigned other = sim_puppet(stage.sim, "Autre");
+    struct press old, good, bad;
+    press_init(&old, stage.sim, other);
+    for (unsigned i = 1; i <= 4; i++) {
+        press_put(&old, "un", i, 100);
+        press_sign(&old);
+    }
+    press_say_record(stage.sim, stage.puppet, other);
+    press_offer(&old, stage.puppet, 1, 4);
+    struct msg want;
+    assert_true(puppet_await(stage.sim, stage.puppet, MSG_WANT, 20000, &want));
+    press_serve(&old, stage.puppet, &want, 4);
+    sim_run(stage.sim, 1000);
+    assert_int_equal(held(&stage, other), 4);
+    press_branch(&old, 2, &good);
+    press_branch(&old, 1, &bad);
+    puppet_rotate(stage.sim, other, &old.heads[2]);
+    good.generation = bad.generation = 2;
+    for (unsigned i = 2; i <= 8; i++) {
+        press_put(&bad, "deux", i, 100);
+        press_sign(&bad);
+    }
+    press_put(&good, "trois", 3, 100);
+    press_sign(&good);
+    press_say_record(stage.sim, stage.puppet, other);
+    press_offer(&bad, stage.puppet, 2, bad.n);
+    while (puppet_await(stage.sim, stage.puppet, MSG_WANT, 20000, &want)) {
+        press_serve(&bad, stage.puppet, &want, bad.n);
+    }
+    assert_int_equal(held(&stage, other), 4);
+    assert_true(puppet_linked(stage.sim, stage.puppet) ||
+                puppet_dial(stage.sim, stage.puppet, stage.lab));
+    press_say_record(stage.sim, stage.puppet, other);
+    press_offer(&good, stage.puppet, 3, good.n);
+    assert_true(puppet_await(stage.sim, stage.puppet, MSG_WANT, 20000, &want));
+    press_serve(&good, stage.puppet, &want, good.n);
+    sim_run(stage.sim, 1000);
+    assert_int_equal(held(&stage, other), 3);
+    assert_true(sim_has(stage.sim, stage.lab, other, "trois"));
+    assert_true(sim_verify(stage.sim, stage.lab));
+    press_done(&old);
+    press_done(&good);
+    press_done(&bad);
+    stage_clear(&stage);
+}
+
 /* ---- who may speak ---- */
 
 static void a_link_key_that_the_record_does_not_name_is_refused(void **state)
@@ -445,6 +498,7 @@ int main(void)
         cmocka_unit_test(a_delta_of_another_lab_is_refused),
         cmocka_unit_test(an_older_head_whole_is_not_taken),
         cmocka_unit_test(an_older_record_does_not_come_back),
+        cmocka_unit_test(new_keys_go_on_from_the_last_good_head),
         cmocka_unit_test(a_link_key_that_the_record_does_not_name_is_refused),
         cmocka_unit_test(a_removed_peer_is_not_let_in),
         cmocka_unit_test(a_rotten_entry_is_not_served),
