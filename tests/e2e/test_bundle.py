@@ -378,6 +378,46 @@ class Bundles(lab.Case):
         self.same(a, c)
         self.clean(c)
 
+    def test_a_file_without_end_costs_time_and_no_memory(self):
+        c, p = self.lab("Mayotte"), peer.Lab("Python")
+        entries(p, 40)
+        said = bundle.messages(p)
+        self.write(bundle.pack(said))
+        self.imported(c)
+        opening = [[bundle.DELTA, 1, [], b"", [bytes(32)] * 1900]]  # of a head that is held
+        heads = [[bundle.HEADS, upto, [[upto - i, p.own.head.signed] for i in range(199, -1, -1)]]
+                 for upto in range(200, 40000, 200)]
+        before = c.anonymous_kb()
+        with c.connect() as client:
+            for some in ([[bundle.RECORDS, [p.record.signed] * 150]] * 500, heads,
+                         said[:2] + said[2:3] * 3000, said[:2] + opening * 300):
+                octets = bundle.pack(some)
+                self.assertGreater(len(octets), 8 << 20)
+                for at in range(0, len(octets), 500000):
+                    client.call("bundle_import", part=octets[at:at + 500000])
+                found = client.call("bundle_import", part=b"", end=True)
+                self.assertFalse(found["whole"])
+        if tap.SLOW == 1:
+            self.assertLess(c.anonymous_kb() - before, 16 << 10)
+        self.clean(c)
+
+    def test_who_asks_for_a_file_and_never_reads_costs_little(self):
+        a = self.lab("Ti Lab")
+        a.publish([long(f"salle-{k}", 2000) for k in range(4000)])
+        before = a.anonymous_kb()
+        with a.connect(timeout=2) as client:
+            try:
+                for _ in range(100000):
+                    client.ask("bundle_export")
+            except TimeoutError:
+                pass  # it is not heard any more
+            else:
+                self.fail("everything was taken in")
+            self.assertEqual(len(a.entries()), 4000)  # others are served
+            growth = a.anonymous_kb() - before
+        if tap.SLOW == 1:
+            self.assertLess(growth, 24 << 10)
+
     def test_no_key_address_or_neighbour_is_in_a_file(self):
         a, b = self.labs_in_a_row("Ti Lab", "Région Sud")
         b.publish([resource("velo")])
