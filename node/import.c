@@ -411,8 +411,9 @@ enum err import_request(struct node *node, struct client *client, uint32_t id,
     struct importing *importing = client->importing;
     if (importing->wait_count == WAITS_MAX || importing->end ||
         importing->in.size + part.size > WAITING_MAX) {
-        client_error(client, id, ERR_BUSY, NULL, "wait for the answers to the parts before");
-        return ERR_OK;
+        const char *text = "wait for the answers to the parts before";
+        client_error(client, id, ERR_BUSY, NULL, text);
+        return import_fail(node, importing, ERR_BUSY, text); /* a part is missing now */
     }
     buf_put(&importing->in, part);
     importing->end = end;

@@ -8,7 +8,7 @@
 
 #include "node/state.h"
 
-#define WAITS_MAX 16
+#define WAITS_MAX 64
 
 enum outcome {
     OUTCOME_WANTED,  /* its delta is still to come */

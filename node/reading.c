@@ -365,9 +365,7 @@ static enum err end_feed(struct node *node, struct importing *importing, const s
     if (err != ERR_OK || importing->err != ERR_OK || !import_fetching(importing)) {
         return err;
     }
-    if (!reading->fetch->complete) { /* a peer would be asked for more */
-        return fetch_again(node, reading->fetch, ASK_ANEW);
-    }
+    must(reading->fetch->complete); /* only a peer can be asked for more */
     reading->ended = importing->blocked = true;
     return ERR_OK;
 }

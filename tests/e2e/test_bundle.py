@@ -208,8 +208,60 @@ class Bundles(lab.Case):
         lie("E-SYNTAX", True, (end, [bundle.DELTA_END, 2, head]))
         lie("E-SYNTAX", False, (0, [peer.WANT, 1, p.id, "public", 0, 0, None]))
         lie("E-MALFORMED", True, (heads, [bundle.HEADS, 2, [[1, head], [1, head]]]))
+        crowd = [[i, peer.sign(p.signing, "essaim1 head", p.head_payload({}, audience=f"c{i}"))]
+                 for i in range(1, 4200)]
+        self.write(bundle.pack([said[0]] + [[bundle.HEADS, some[-1][0], some] for some in (
+            crowd[i:i + 150] for i in range(0, len(crowd), 150))]))
+        self.assertIn("trop de registres", self.refused(c, "E-SYNTAX")["message"])
         self.write(bundle.pack(said))
         self.assertEqual(self.imported(c)[0], [1, 0, 0, True])
+        self.clean(c)
+
+    def test_lies_about_what_is_held_or_staged_already_are_seen_too(self):
+        c, p = self.lab(), peer.Lab("Python")
+        entries(p, 120)
+        first = bundle.messages(p)
+        self.write(bundle.pack(first[:3]))  # fifty of them
+        self.assertEqual(self.imported(c, status=9)[0], [0, 0, 1, False])
+        wrong = list(first)
+        wrong[3] = [bundle.DELTA, 1, first[3][2][::-1], b"", []]
+        self.write(bundle.pack(wrong))  # first blamed on what was staged, then on the file
+        self.assertEqual(self.refused(c, "E-STALE")["field"], p.did)
+        self.write(bundle.pack(first))
+        self.assertEqual(self.imported(c)[0], [1, 0, 0, True])
+        entries(p, 3, "Changé")
+        second = bundle.messages(p)
+        crowd = sorted((peer.slug_hash(f"x-{k}"), k) for k in range(300))
+        more = [peer.encode([f"x-{k}", 1, "resource", body("de trop")]) for _, k in crowd]
+        for said, code in (
+                (second[:2] + [[bundle.DELTA, 1, more, b"", []]] + second[2:], "E-QUOTA"),
+                (second[:2] + [[bundle.DELTA, 1, second[2][2][::-1], b"", []]] + second[3:],
+                 "E-STALE"),
+                (second[:2] + [[bundle.DELTA, 1, [b"\x90"], b"", []]] + second[2:], "E-INVALID")):
+            self.write(bundle.pack(said))
+            self.assertEqual(self.refused(c, code)["field"], p.did)
+            self.assertEqual(c.heads()[p.id, "public"][0], 1)
+        self.write(bundle.pack(second))
+        self.assertEqual(self.imported(c)[0], [1, 0, 0, True])
+        self.clean(c)
+
+    def test_a_damaged_catalogue_is_left_out_and_the_file_says_so(self):
+        a, c = self.lab("Ti Lab"), self.lab("Mayotte")
+        a.publish([resource(f"salle-{k}", f"unique {k} texte") for k in range(60)])
+        a.stop()
+        path = os.path.join(a.dir, "store", "data.mdb")
+        with open(path, "r+b") as file:
+            octets = file.read()
+            at = octets.index(b"unique 33 texte")
+            while at >= 0:  # a copy may lie in a free page
+                file.seek(at)
+                file.write(b"U")
+                at = octets.find(b"unique 33 texte", at + 1)
+        a.start()
+        done = a.cli("bundle", "export", self.path, "--json")
+        self.assertEqual((done.returncode, json.loads(done.stdout)["missing"]), (9, 1), done.stderr)
+        self.assertEqual(self.imported(c, status=9)[0], [0, 0, 1, True])
+        self.assertEqual(c.heads(), {})
         self.clean(c)
 
     def test_a_head_without_its_record_is_refused_and_the_others_are_taken(self):
@@ -226,6 +278,9 @@ class Bundles(lab.Case):
         self.assertEqual([(each["id"], each["code"]) for each in report["refused"]],
                          [(q.did, "E-NOT-FOUND")])
         self.assertEqual(list(c.heads()), [(p.id, "public")])
+        done = c.cli("bundle", "import", self.path)
+        self.assertEqual(done.returncode, 9)
+        self.assertIn(q.did, done.stderr)
 
     def test_a_file_goes_before_a_peer_that_serves_the_same_slowly(self):
         c, p = self.lab(), peer.Lab("Lente")
@@ -312,6 +367,11 @@ class Bundles(lab.Case):
         self.assertEqual(c.cli("bundle", "import", self.path, "--dry-run").returncode, 2)
         self.assertEqual(c.cli("bundle", "import", self.path, "--lab", "x").returncode, 2)
         self.assertEqual(c.cli("bundle", "burn", self.path).returncode, 2)
+        self.assertEqual(c.cli("bundle", "import", self.top).returncode, 1)
+        self.refuses("E-USAGE", a.rpc, "bundle_export", labs="ti-lab")
+        self.refuses("E-USAGE", a.rpc, "bundle_export", labs=[1])
+        self.refuses("E-NOT-FOUND", a.rpc, "bundle_export", labs=["ti-lab", "personne"])
+        self.assertTrue(a.rpc("bundle_export", labs=["ti-lab"])["part"].startswith(bundle.MAGIC))
 
     def test_a_daemon_killed_while_it_imports_goes_on_after(self):
         a, c = self.lab("Ti Lab"), self.lab("Mayotte")
@@ -348,6 +408,22 @@ class Bundles(lab.Case):
         self.assertEqual(found[-1][1]["accepted"], 1)
         self.assertTrue(found[-1][1]["whole"])
         self.same(a, c)
+
+    def test_who_does_not_wait_for_answers_loses_the_import_and_nothing_else(self):
+        a, c = self.lab("Ti Lab"), self.lab("Mayotte")
+        a.publish([resource(f"salle-{k}") for k in range(5)])
+        self.exported(a)
+        octets = self.read()
+        with c.connect() as client:
+            client.call("bundle_import", part=octets[:100])
+            client.raw(b"".join(lab.msgpack.packb(
+                [0, 1000 + i, "bundle_import", [{"part": octets[100 + i:101 + i]}]],
+                use_bin_type=True) for i in range(200)))
+            found = [client.response(number)[0] for number in range(1000, 1200)]
+        self.assertLessEqual({error and error["code"] for error in found},
+                             {None, "E-BUSY", "E-SYNTAX"})
+        self.clean(c)
+        self.assertEqual(self.imported(c)[0], [1, 0, 0, True])
 
     def imports(self, client):
         """Takes the place of whoever imported, with the first two bytes of a bundle."""

@@ -16,6 +16,7 @@
 #include "proto/pack.h"
 #include "store/staging.h"
 #include "tests/sim/bundle.h"
+#include "node/state.h"
 #include "tests/sim/state.h"
 
 #define DAY_MS (24ull * 3600 * 1000)
@@ -459,6 +460,95 @@ static void a_full_disk_ends_an_import_and_it_goes_on_later(void **state)
     sim_free(sim);
 }
 
+/* Everything that waits for that lab is stepped; its turn does not end. */
+static void step_all(struct sim *sim, unsigned number)
+{
+    struct sim_lab *lab = sim->labs[number];
+    while (lab->inbox != NULL) {
+        struct sim_item *item = lab->inbox;
+        lab->inbox = item->next;
+        item->event.bytes = buf_bytes(&item->bytes);
+        item->event.address = item->address;
+        sim_step(sim, number, &item->event);
+        sim_item_free(item);
+    }
+    lab->inbox_last = NULL;
+}
+
+static void what_a_peer_gave_whole_in_the_same_turn_is_waited_for(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(85);
+    defer(buf_done) struct buf file = {0};
+    unsigned a = sim_lab(sim, "A");
+    unsigned c = sim_lab(sim, "C");
+    sim_publish(sim, a, "fiche", 2500, 60, 1);
+    bundle_export(sim, a, &file);
+    sim_latency(sim, 1000, 1000);
+    sim_link(sim, c, a);
+    const struct fetch *fetch = &sim->labs[c]->node->fetches[0];
+    while (!fetch->open) {
+        assert_true(sim_next(sim, sim_now(sim) + 10000));
+    }
+    sim_run(sim, 1500);
+    sim_busy(sim, 100000); /* the delta is on its way: let it come, unheard */
+    sim_run(sim, 1000);
+    step_all(sim, c);
+    assert_true(fetch->complete);
+    struct bundle_outcome outcome = bundle_import_by(sim, c, buf_bytes(&file), 1000000);
+    assert_int_equal(outcome.err, ERR_OK);
+    assert_int_equal(outcome.unchanged, 1);
+    assert_true(outcome.whole);
+    assert_true(bundle_same(sim, c, a, a));
+    assert_true(sim_verify(sim, c));
+    sim_free(sim);
+}
+
+static void what_came_from_a_peer_between_two_parts_is_passed_over(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(86);
+    defer(buf_done) struct buf file = {0};
+    unsigned a = sim_lab(sim, "A");
+    unsigned c = sim_lab(sim, "C");
+    sim_publish(sim, a, "fiche", 40, 60, 1);
+    bundle_export(sim, a, &file);
+    struct bundle_outcome outcome = {0};
+    bundle_import_part(sim, c, bytes_of(file.data, 700), false, &outcome);
+    assert_int_equal(outcome.incomplete, 1);
+    sim_link(sim, c, a);
+    sim_run(sim, 10000);
+    assert_true(bundle_same(sim, c, a, a));
+    bundle_import_part(sim, c, bytes_of(file.data + 700, file.size - 700), true, &outcome);
+    assert_int_equal(outcome.err, ERR_OK);
+    assert_int_equal(outcome.unchanged, 1);
+    assert_true(outcome.whole);
+    sim_free(sim);
+}
+
+static void a_small_disk_says_so_and_keeps_what_it_took(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(87);
+    defer(buf_done) struct buf file = {0};
+    unsigned a = sim_lab(sim, "A");
+    sim_publish(sim, a, "fiche", 12000, 1000, 1);
+    bundle_export(sim, a, &file);
+    sim_map(sim, 10u << 20);
+    unsigned c = sim_lab(sim, "C");
+    sim_apart(sim, c, true);
+    struct bundle_outcome outcome = bundle_import(sim, c, buf_bytes(&file));
+    assert_int_equal(outcome.err, ERR_FULL);
+    assert_true(staged(sim, c, a));
+    assert_true(sim_verify(sim, c));
+    sim_stop(sim, c);
+    sim_map(sim, 1u << 30);
+    sim_start(sim, c);
+    assert_int_equal(bundle_import(sim, c, buf_bytes(&file)).accepted, 1);
+    assert_true(bundle_same(sim, c, a, a));
+    sim_free(sim);
+}
+
 static void one_import_at_a_time_and_a_silent_one_is_dropped(void **state)
 {
     (void) state;
@@ -524,6 +614,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_file_goes_before_a_peer_that_serves_the_same),
         cmocka_unit_test(an_export_that_lasts_gives_what_is_published_meanwhile),
         cmocka_unit_test(a_full_disk_ends_an_import_and_it_goes_on_later),
+        cmocka_unit_test(what_a_peer_gave_whole_in_the_same_turn_is_waited_for),
+        cmocka_unit_test(what_came_from_a_peer_between_two_parts_is_passed_over),
+        cmocka_unit_test(a_small_disk_says_so_and_keeps_what_it_took),
         cmocka_unit_test(one_import_at_a_time_and_a_silent_one_is_dropped),
         cmocka_unit_test(a_daemon_that_dies_while_it_imports_has_lost_nothing),
     };

@@ -210,6 +210,30 @@ static void a_file_carries_new_keys_and_what_was_signed_with_them(void **state)
     sim_free(sim);
 }
 
+static void keys_that_change_while_a_file_is_written_are_in_it(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(113);
+    defer(buf_done) struct buf file = {0};
+    unsigned a = sim_lab(sim, "A");
+    unsigned c = sim_lab(sim, "C");
+    sim_apart(sim, c, true);
+    sim_publish(sim, a, "fiche", 900, 1000, 1);
+    for (unsigned parts = 0; bundle_part(sim, a, parts == 0, &file); parts++) {
+        if (parts == 1) {
+            sim_stage(sim, a, 2);
+            assert_int_equal(sim_rotate(sim, a), ERR_OK);
+            sim_publish(sim, a, "neuf", 2, 200, 1);
+        }
+    }
+    struct bundle_outcome outcome = bundle_import(sim, c, buf_bytes(&file));
+    assert_int_equal(outcome.err, ERR_OK);
+    assert_int_equal(outcome.accepted, 1);
+    assert_true(bundle_same(sim, c, a, a));
+    assert_true(sim_verify(sim, c));
+    sim_free(sim);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1) {
@@ -220,6 +244,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_file_joins_the_branches_wherever_its_reader_stands),
         cmocka_unit_test(a_fork_that_is_known_ends_with_the_file_of_the_merge),
         cmocka_unit_test(a_file_carries_new_keys_and_what_was_signed_with_them),
+        cmocka_unit_test(keys_that_change_while_a_file_is_written_are_in_it),
         cmocka_unit_test(a_lab_that_reads_of_a_newer_state_of_its_own_signs_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
