@@ -37,6 +37,8 @@
 #define DIAL_MS_MIN 3000
 #define DIAL_MS_MAX (300u * 1000u)
 #define DIAL_ALONE_MS_MAX 15000         /* while there is no link at all */
+#define DIAL_LOST_MS_MAX 30000          /* to whom a link stood … */
+#define LOST_MS (3600u * 1000u)         /* … not longer ago than this */
 #define PEER_OUT_SIZE_MAX (1024 * 1024) /* queued for one peer */
 #define PEER_OUT_SIZE_LOW (256 * 1024)  /* produce more below this */
 #define PEER_IN_SIZE_MAX (1024 * 1024)  /* received and not yet stepped */

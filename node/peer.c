@@ -4,8 +4,9 @@
  *
  * A peer with an address is dialled while fewer than PEERS_OUT_MAX links go out; a failure doubles
  * its delay from DIAL_MS_MIN to DIAL_MS_MAX, with up to a quarter of jitter; any sign of life
- * resets it. Who has no link at all asks each peer at least every DIAL_ALONE_MS_MAX: when the
- * network comes back, that is noticed soon.
+ * resets it. Who has no link at all asks each peer at least every DIAL_ALONE_MS_MAX, and who lost a
+ * peer within LOST_MS asks it every DIAL_LOST_MS_MAX: when the network comes back, or two parts of
+ * it find each other again, that is noticed soon.
  */
 #include <stdlib.h>
 
@@ -141,6 +142,12 @@ static uint64_t dial_time(const struct node *node, const struct peer *peer, uint
 void peer_failed(struct node *node, struct peer *peer)
 {
     peer->dialling = false;
+    if (peer->linked) {
+        peer->linked = false;
+        peer->lost_ms = node->now_ms;
+    }
+    bool lost = peer->lost_ms != 0 && node->now_ms - peer->lost_ms < LOST_MS;
+    uint64_t delay_ms_max = lost ? DIAL_LOST_MS_MAX : DIAL_MS_MAX;
     peer->dial_at_ms = dial_time(node, peer, peer->dial_delay_ms);
     bool is_alone = alone(node);
     for (size_t i = 0; is_alone && i < node->peer_count; i++) {
@@ -149,8 +156,8 @@ void peer_failed(struct node *node, struct peer *peer)
         other->dial_at_ms = other->dial_at_ms < latest_ms ? other->dial_at_ms : latest_ms;
     }
     peer->dial_delay_ms *= 2;
-    if (peer->dial_delay_ms > DIAL_MS_MAX) {
-        peer->dial_delay_ms = DIAL_MS_MAX;
+    if (peer->dial_delay_ms > delay_ms_max) {
+        peer->dial_delay_ms = delay_ms_max;
     }
 }
 
@@ -158,6 +165,7 @@ void peer_alive(struct peer *peer)
 {
     peer->dial_delay_ms = DIAL_MS_MIN;
     peer->dialling = false;
+    peer->linked = true;
 }
 
 enum err peers_store(struct node *node)

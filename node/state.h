@@ -44,6 +44,8 @@ struct peer {
     bool row_dirty;
     bool dialling;
     uint64_t dial_at_ms, dial_delay_ms;
+    bool linked;      /* a link stood since the last failure */
+    uint64_t lost_ms; /* when the last one ended; 0 = none did */
     bool refused;     /* it said so when it was dialled last */
     uint64_t acked;   /* our arrivals it holds, as far as it said so */
     unsigned lies;    /* deltas that were against the rules … */
