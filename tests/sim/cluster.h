@@ -212,6 +212,9 @@ unsigned sim_twin(struct sim *sim, unsigned of);
 void puppet_key(struct sim *sim, unsigned puppet);
 /* New keys and the record of the next generation, whose last good head is `good` (NULL: none). */
 void puppet_rotate(struct sim *sim, unsigned puppet, const struct head *good);
+/* One that is being recovered: generation 0 and a statement, of its own link key or (not `fits`) of
+ * another one. */
+unsigned sim_reader(struct sim *sim, unsigned of, bool fits);
 struct bytes sim_record(const struct sim *sim, unsigned lab);
 const uint8_t *sim_signing(const struct sim *sim, unsigned lab); /* SIGN_SECRET_SIZE */
 

@@ -138,22 +138,26 @@ unsigned sim_twin(struct sim *sim, unsigned of)
     return number;
 }
 
-static uint64_t generation_held(struct sim *sim, unsigned number)
+unsigned sim_reader(struct sim *sim, unsigned of, bool fits)
 {
-    struct txn *txn = NULL;
-    struct held_lab held;
-    must(txn_begin_read(sim->labs[number]->store, &txn) == ERR_OK);
-    enum err err = lab_get(txn, &sim->labs[number]->id, &held);
-    uint64_t generation = err == ERR_OK ? held.record.generation : 0;
-    txn_end(txn);
-    return generation;
+    unsigned number = sim_twin(sim, of);
+    struct sim_lab *reader = sim->labs[number];
+    uint8_t link_pk[KEY_SIZE];
+    sim_roll_bytes(sim, reader->link_secret, KEY_SIZE);
+    must(link_public(reader->link_secret, link_pk) == ERR_OK);
+    link_pk[0] ^= fits ? 0 : 1;
+    reader->generation = 0;
+    buf_clear(&reader->record);
+    must(recover_sign(&reader->id, sim->labs[of]->root_secret, link_pk, SIM_WALL_S,
+                      &reader->record) == ERR_OK);
+    return number;
 }
 
 enum err sim_rotate(struct sim *sim, unsigned number)
 {
     defer(buf_done) struct buf params = {0};
     pack_map(&params, 0);
-    sim_stage(sim, number, generation_held(sim, number) + 1);
+    sim_stage(sim, number, sim_generation(sim, number, number) + 1);
     return sim_request(sim, number, CTL_key_rotate, buf_bytes(&params), NULL);
 }
 

@@ -203,6 +203,53 @@ MUTANTS = [
     Mutant("rewound-store", "a peer whose store went back is read on from where it was left", [
         ("node", "    bool back = !link->announced_to && link->peer != NULL &&\n",
          "    bool back = false && link->peer != NULL &&\n")]),
+    Mutant("guard-blind", "a store that went back is not seen by its guard", [
+        ("node", "    if (err == ERR_OK && !held) {\n        node->own.frozen |= FREEZE_GUARD;",
+         "    (void) held;\n    if (false) {\n        node->own.frozen |= FREEZE_GUARD;")]),
+    Mutant("guard-lowered", "the guard is written down to a store that went back", [
+        ("node", "    if (err != ERR_OK || (node->own.frozen & FREEZE_GUARD) != 0) {",
+         "    if (err != ERR_OK) {")]),
+    Mutant("guard-stays", "the guard does not follow the own head", [
+        ("node", "    if (guard->written && guard->n == wanted.n &&", "    if (guard->written ||")]),
+    Mutant("guard-rash", "a guard of unknown number is lifted by a link that just came up", [
+        ("node", "        node->now_ms - link->ready_ms < GUARD_QUIET_MS) {", "        false) {")]),
+    Mutant("guard-never-covers", "a lost store does not take back what its guard names", [
+        ("node", "           guard_covers(node, &fetch->head) ||\n", "")]),
+    Mutant("own-record-kept", "the new own record is not told over standing links", [
+        ("node", "                link->said_generation >= node->record_view.generation);",
+         "                true);")]),
+    Mutant("last-good-free", "a new record need not name the head held now", [
+        ("node", "    if (ret_record->generation <= generation || "
+         "!last_good_fits(node, ret_record)) {",
+         "    (void) last_good_fits;\n    if (ret_record->generation <= generation) {")]),
+    Mutant("rotated-bare", "new keys without a head of their generation", [
+        ("node", "    own->reseal = own->held;", "    own->reseal = false;")]),
+    Mutant("thief-remembered", "heads of the old generation are still feared after a rotation", [
+        ("node", "        err = own_seen_put(txn, 0, &(struct hash){{0}}); "
+         "/* of a generation that is over */", "        err = ERR_OK;")]),
+    Mutant("undone-keys", "a turn that is undone keeps the new keys", [
+        ("node", "    if (rotation->state == ROTATION_SIGNING) {\n        keys_swap(node);",
+         "    if (rotation->state == ROTATION_SIGNING) {")]),
+    Mutant("replaced-signs", "a newer own record stops nothing", [
+        ("node", "    own->frozen |= FREEZE_REPLACED;", "")]),
+    Mutant("replaced-rotates", "keys that were replaced may be replaced again here", [
+        ("node", "    } else if ((node->own.frozen & (FREEZE_GUARD | FREEZE_REPLACED)) != 0) {",
+         "    } else if (false) {"),
+        ("node", "    if ((node->own.frozen & (FREEZE_GUARD | FREEZE_REPLACED)) != 0) {\n"
+         "        *ret_text", "    if (false) {\n        *ret_text")]),
+    Mutant("reader-strange", "a recovering lab may use any link key", [
+        ("node", "        memcmp(link_pk, session_remote(link->session), KEY_SIZE) != 0) {\n"
+         "        return ERR_REFUSED;\n    }\n    link->lab = msg->hello.lab;\n"
+         "    link->reader = true;",
+         "        false) {\n        return ERR_REFUSED;\n    }\n"
+         "    link->lab = msg->hello.lab;\n    link->reader = true;")]),
+    Mutant("reader-unknown", "a recovering lab that is no peer is told everything", [
+        ("node", "    if (link->dialled || peer == NULL || peer->row.removed || "
+         "node->config.recovering) {", "    if (link->dialled || node->config.recovering) {")]),
+    Mutant("reader-heard", "what a recovering lab says is taken", [
+        ("node", "        return link->reader;\n    default:", "        return false;\n    default:")]),
+    Mutant("recovering-signs", "a lab that is being recovered publishes", [
+        ("node", "    node->own.frozen |= FREEZE_RECOVERING;\n", "")]),
 ]
 
 # Three that a test of every `./dev test` tries.

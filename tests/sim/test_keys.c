@@ -483,6 +483,54 @@ static void a_peer_that_does_not_know_the_lab_says_nothing_to_it(void **state)
     sim_free(t.sim);
 }
 
+static void only_a_known_lab_with_the_key_it_states_is_let_in_to_read(void **state)
+{
+    (void) state;
+    struct trio t = trio_new(35);
+    sim_publish(t.sim, t.a, "un", 2, 300, 1);
+    assert_true(sim_converge(t.sim, 60000));
+    sim_stop(t.sim, t.a);
+    unsigned reader = sim_reader(t.sim, t.a, true);
+    unsigned liar = sim_reader(t.sim, t.a, false);
+    struct msg msg;
+    assert_true(puppet_dial(t.sim, reader, t.b));
+    assert_true(puppet_await(t.sim, reader, MSG_HEADS, 5000, &msg));
+    assert_false(puppet_dial(t.sim, liar, t.b));
+    assert_false(puppet_dial(t.sim, reader, t.c)); /* C never heard of A as a peer */
+    sim_unpeer(t.sim, t.b, t.a);
+    assert_false(puppet_dial(t.sim, reader, t.b));
+    sim_free(t.sim);
+}
+
+static void nothing_is_taken_from_a_lab_that_reads(void **state)
+{
+    (void) state;
+    struct trio t = trio_new(36);
+    sim_publish(t.sim, t.a, "un", 2, 300, 1);
+    assert_true(sim_converge(t.sim, 60000));
+    sim_stop(t.sim, t.a);
+    unsigned reader = sim_reader(t.sim, t.a, true);
+    assert_true(puppet_dial(t.sim, reader, t.b));
+    defer(buf_done) struct buf records = {0};
+    list_put(&records, sim_next_record(t.sim, t.c, 7)); /* as good as any other */
+    struct msg record = {.type = MSG_RECORDS, .records = {.raw = buf_bytes(&records), .count = 1}};
+    puppet_say(t.sim, reader, &record);
+    defer(buf_done) struct buf heads = {0};
+    defer(buf_done) struct buf signed_head = {0};
+    struct head head = head_of(t.sim, t.b, t.a);
+    head.n++;
+    assert_err(head_sign(&head, sim_signing(t.sim, t.a), &signed_head), ERR_OK);
+    list_put_head(&heads, 1, buf_bytes(&signed_head));
+    struct msg said = {.type = MSG_HEADS,
+                       .heads = {.upto = 1, .heads = {.raw = buf_bytes(&heads), .count = 1}}};
+    puppet_say(t.sim, reader, &said);
+    struct msg heard;
+    assert_false(puppet_await(t.sim, reader, MSG_WANT, 30000, &heard));
+    assert_true(puppet_linked(t.sim, reader)); /* it is no crime either */
+    assert_int_equal(sim_generation(t.sim, t.b, t.c), 1);
+    sim_free(t.sim);
+}
+
 static void a_lab_that_nobody_knows_begins_anew_at_generation_1(void **state)
 {
     (void) state;
@@ -523,6 +571,8 @@ int main(void)
         cmocka_unit_test(recovery_goes_on_after_crashes_of_either_side),
         cmocka_unit_test(a_stolen_server_that_is_still_linked_does_not_push_it_out),
         cmocka_unit_test(a_peer_that_does_not_know_the_lab_says_nothing_to_it),
+        cmocka_unit_test(only_a_known_lab_with_the_key_it_states_is_let_in_to_read),
+        cmocka_unit_test(nothing_is_taken_from_a_lab_that_reads),
         cmocka_unit_test(a_lab_that_nobody_knows_begins_anew_at_generation_1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
