@@ -62,7 +62,7 @@ class Weather(Case):
         for way in ways:
             way.delay(0.03, jitter=0.05)
             way.throttle(150000)
-        end, k = time.monotonic() + (120 if tap.LONG else 7), 0
+        end, k = time.monotonic() + (120 if tap.LONG else 5), 0
         while time.monotonic() < end:
             for who in (a, b, c):
                 k += 1

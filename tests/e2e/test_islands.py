@@ -6,7 +6,7 @@
 Every daemon has a network namespace with one end of a veth pair; the other end is plugged into one
 of three bridges, or into none, and set up or down. All of it lives in a namespace of this program
 alone, so nothing is left behind. That needs root and `ip`; without them it is skipped, and says so.
-40 s of trouble in CI, 5 min with ESSAIM_LONG=1. ESSAIM_SEED repeats what is done to them, but not when.
+40 s of trouble in CI (15 s under sanitizers), 5 min with ESSAIM_LONG=1. ESSAIM_SEED repeats what is done to them, but not when.
 """
 import ctypes
 import os
@@ -23,7 +23,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, CLONE_NEWNET, MS_REC, MS_PRIVATE = 0x00020000, 0x40000000, 0x4000, 1 << 18
 IP = shutil.which("ip", path="/usr/sbin:/sbin:/usr/bin:/bin")
 LABS, BRIDGES, PORT = 12, 3, 4242
-TROUBLE_S = 300 if tap.LONG else 40
+TROUBLE_S = 300 if tap.LONG else 40 if tap.SLOW == 1 else 15
 
 
 def ip(*words):
@@ -176,7 +176,7 @@ class Islands(lab.Case):
         healed = time.monotonic()
         converge(labs, limit_s=60)
         print(f"# {counts}; the same everywhere {time.monotonic() - healed:.1f} s later", flush=True)
-        self.assertGreater(counts["heads"], 20)
+        self.assertGreater(counts["heads"], 10)
         self.assertEqual(len({each.rpc("status")["digest"] for each in labs}), 1)
         self.same(*labs)
         self.clean(*labs)

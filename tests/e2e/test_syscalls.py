@@ -24,7 +24,7 @@ from lab import resource, until
 FAILING = os.environ.get("ESSAIM_FAILING", os.path.join(lab.BUILD, "tests", "power", "failing.so"))
 CODES = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC, "EINTR": errno.EINTR}
 SYNCS = ("fdatasync", "fsync", "dsync")
-SECONDS = 30  # of a merge, for all that is tried
+SECONDS = 22  # of a merge, for all that is tried
 
 
 class Fault:

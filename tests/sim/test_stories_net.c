@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 /*
  * tests/sim/test_stories_net.c: peers that fall silent (promise N4): how soon that is noticed, how
- * soon a link stands again, and how patiently who is gone is asked for.
+ * soon a link stands again, and how patiently who is gone is asked for; and those that speak, but
+ * hardly.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +10,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
+
+#include "base/defer.h"
+#include "tests/sim/press.h"
 #include "tests/sim/state.h"
 
 #define MINUTE_MS (60ull * 1000)
@@ -246,6 +251,109 @@ static void who_is_alone_asks_every_15_s_at_the_least(void **state)
     sim_free(sim);
 }
 
+/* ---- drips ---- */
+
+/* `hub` holds the puppet's 200 entries; `lab` is offered them by the puppet first, then by `hub`. */
+struct drip {
+    struct sim *sim;
+    unsigned lab, hub, puppet;
+    struct press press;
+    struct msg want;
+};
+
+static void drip_set(struct drip *drip, uint64_t seed)
+{
+    struct msg want;
+    drip->sim = sim_new(seed);
+    drip->lab = sim_lab(drip->sim, "Labo");
+    drip->hub = sim_lab(drip->sim, "Relais");
+    drip->puppet = sim_puppet(drip->sim, "Goutte");
+    sim_peer(drip->sim, drip->hub, drip->puppet, false);
+    sim_peer(drip->sim, drip->lab, drip->puppet, false);
+    press_init(&drip->press, drip->sim, drip->puppet);
+    for (unsigned i = 0; i < 200; i++) {
+        char slug[16];
+        (void) snprintf(slug, sizeof slug, "f-%u", i);
+        press_put(&drip->press, slug, i, 300);
+    }
+    press_sign(&drip->press);
+    assert_true(puppet_dial(drip->sim, drip->puppet, drip->hub));
+    press_offer(&drip->press, drip->puppet, 1, 1);
+    assert_true(puppet_await(drip->sim, drip->puppet, MSG_WANT, 20000, &want));
+    press_serve(&drip->press, drip->puppet, &want, 1);
+    sim_run(drip->sim, 1000);
+    puppet_close(drip->sim, drip->puppet);
+    assert_true(puppet_dial(drip->sim, drip->puppet, drip->lab));
+    press_offer(&drip->press, drip->puppet, 1, 1);
+    assert_true(puppet_await(drip->sim, drip->puppet, MSG_WANT, 20000, &drip->want));
+}
+
+static bool drip_held(struct drip *drip)
+{
+    struct head head;
+    return sim_head(drip->sim, drip->lab, drip->puppet, &head);
+}
+
+/* Gives one entry every `gap_ms` until it is held; how long that took. */
+static uint64_t drip_run(struct drip *drip, uint64_t gap_ms)
+{
+    defer(press_delta_done) struct press_delta delta = {0};
+    uint64_t began = sim_now(drip->sim);
+    struct bytes entry;
+    size_t at = 0;
+    press_delta(&drip->press, &drip->want, 1, &delta);
+    struct list list = {.raw = buf_bytes(&delta.entries), .count = delta.entry_count};
+    while (!drip_held(drip) && list_next(&list, &at, &entry)) {
+        defer(buf_done) struct buf raw = {0};
+        list_put(&raw, entry);
+        struct msg msg = {.type = MSG_DELTA,
+                          .delta = {.stream = drip->want.want.stream,
+                                    .entries = {.raw = buf_bytes(&raw), .count = 1}}};
+        if (puppet_linked(drip->sim, drip->puppet)) {
+            puppet_say(drip->sim, drip->puppet, &msg);
+        }
+        sim_run(drip->sim, gap_ms);
+    }
+    return sim_now(drip->sim) - began;
+}
+
+static void drip_clear(struct drip *drip)
+{
+    press_done(&drip->press);
+    sim_free(drip->sim);
+}
+
+static void who_drips_is_left_for_whoever_gives_freely(void **state)
+{
+    (void) state;
+    static const uint64_t gaps_ms[] = {100, 1000, 4000, 9000};
+    for (size_t i = 0; i < sizeof gaps_ms / sizeof *gaps_ms; i++) {
+        struct drip drip;
+        drip_set(&drip, 30 + i);
+        sim_link(drip.sim, drip.lab, drip.hub);
+        uint64_t took = drip_run(&drip, gaps_ms[i]);
+        print_message("an entry every %llu ms: held after %llu ms\n",
+                      (unsigned long long) gaps_ms[i], (unsigned long long) took);
+        assert_true(drip_held(&drip));
+        assert_true(took <= 60000);
+        assert_true(sim_verify(drip.sim, drip.lab));
+        drip_clear(&drip);
+    }
+}
+
+static void who_is_slow_and_alone_is_waited_for(void **state)
+{
+    (void) state;
+    struct drip drip;
+    drip_set(&drip, 40);
+    (void) drip_run(&drip, 1000);
+    press_say_end(&drip.press, drip.puppet, drip.want.want.stream, 1);
+    sim_run(drip.sim, 2000);
+    assert_true(drip_held(&drip));
+    assert_true(puppet_linked(drip.sim, drip.puppet));
+    drip_clear(&drip);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +364,8 @@ int main(void)
         cmocka_unit_test(a_peer_that_is_gone_is_asked_for_ever_less_often_up_to_5_min),
         cmocka_unit_test(two_parts_of_a_network_find_each_other_within_40_s),
         cmocka_unit_test(who_is_alone_asks_every_15_s_at_the_least),
+        cmocka_unit_test(who_drips_is_left_for_whoever_gives_freely),
+        cmocka_unit_test(who_is_slow_and_alone_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
