@@ -126,7 +126,7 @@ static void whoever_is_back_is_linked_again_within_30_s(void **state)
     }
 }
 
-static void who_loses_the_whole_network_finds_everybody_again_within_30_s(void **state)
+static void who_loses_the_network_finds_everybody_again_within_30_s(void **state)
 {
     (void) state;
     struct sim *sim = sim_new(3);
@@ -253,7 +253,7 @@ static void who_is_alone_asks_every_15_s_at_the_least(void **state)
 
 /* ---- drips ---- */
 
-/* `hub` holds the puppet's 200 entries; `lab` is offered them by the puppet first, then by `hub`. */
+/* `hub` holds the puppet's 200 entries; `lab` is offered them by the puppet first, then by it. */
 struct drip {
     struct sim *sim;
     unsigned lab, hub, puppet;
@@ -360,7 +360,7 @@ int main(void)
         cmocka_unit_test(a_peer_whose_power_goes_is_missed_within_90_s),
         cmocka_unit_test(a_way_that_swallows_everything_is_noticed_within_90_s),
         cmocka_unit_test(whoever_is_back_is_linked_again_within_30_s),
-        cmocka_unit_test(who_loses_the_whole_network_finds_everybody_again_within_30_s),
+        cmocka_unit_test(who_loses_the_network_finds_everybody_again_within_30_s),
         cmocka_unit_test(a_peer_that_is_gone_is_asked_for_ever_less_often_up_to_5_min),
         cmocka_unit_test(two_parts_of_a_network_find_each_other_within_40_s),
         cmocka_unit_test(who_is_alone_asks_every_15_s_at_the_least),
