@@ -226,7 +226,8 @@ static bool offered_elsewhere(const struct node *node, const struct link *link, 
 enum err fetch_moved(struct node *node, struct fetch *fetch, size_t size, bool *ret_gone)
 {
     struct link *link = fetch->link;
-    uint64_t gap_ms = node->now_ms - link->delta_ms;
+    uint64_t gap_ms = node->now_ms - link->crawl_at_ms;
+    link->crawl_at_ms = node->now_ms;
     link->crawl_ms += gap_ms < GAP_MS_MAX ? gap_ms : GAP_MS_MAX;
     link->crawl_size += size;
     fetch->progress_ms = link->delta_ms = node->now_ms;
@@ -330,6 +331,24 @@ static enum err fetch_ask(struct txn *txn, const struct offer *offer, struct fet
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
+static unsigned fetches_on(const struct node *node, const struct link *link)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < FETCHES_MAX; i++) {
+        count += node->fetches[i].open && node->fetches[i].link == link;
+    }
+    return count;
+}
+
+/* What was between two deltas is nobody's time. */
+static void crawl_begin(const struct node *node, struct link *link)
+{
+    if (fetches_on(node, link) == 0) {
+        link->crawl_ms = link->crawl_size = 0;
+        link->crawl_at_ms = node->now_ms;
+    }
+}
+
 static enum err fetch_begin(struct node *node, struct link *link, struct offer *offer,
                             struct fetch *fetch)
 {
@@ -342,6 +361,7 @@ static enum err fetch_begin(struct node *node, struct link *link, struct offer *
     if (err != ERR_OK && err != ERR_NOT_FOUND) {
         return err;
     }
+    crawl_begin(node, link);
     *fetch = (struct fetch){
         .open = true,
         .link = link,
@@ -459,15 +479,6 @@ enum err fetch_open(struct node *node, struct link *link, struct offer *offer,
         *ret_fetch = fetch;
     }
     return err;
-}
-
-static unsigned fetches_on(const struct node *node, const struct link *link)
-{
-    unsigned count = 0;
-    for (size_t i = 0; i < FETCHES_MAX; i++) {
-        count += node->fetches[i].open && node->fetches[i].link == link;
-    }
-    return count;
 }
 
 static void job_schedule(struct node *node)

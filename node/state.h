@@ -122,7 +122,8 @@ struct link {
     size_t offer_count, offer_cap;
     uint64_t stream_next;
     uint64_t delta_ms;                   /* when any delta last went on */
-    uint64_t crawl_ms, crawl_size;       /* of deltas lately: time they took, what came */
+    uint64_t crawl_ms, crawl_size;       /* of deltas lately: time they took, what came … */
+    uint64_t crawl_at_ms;                /* … until then */
     uint64_t stalled_ms, stall_delay_ms; /* not asked before, for it let us wait */
 
     struct buf proof; /* a fork proof that comes in parts */

@@ -253,7 +253,7 @@ static void who_is_alone_asks_every_15_s_at_the_least(void **state)
 
 /* ---- drips ---- */
 
-/* `hub` holds the puppet's 200 entries; `lab` is offered them by the puppet first, then by it. */
+/* `hub` holds the puppet's 400 entries; `lab` is offered them by the puppet first, then by it. */
 struct drip {
     struct sim *sim;
     unsigned lab, hub, puppet;
@@ -271,7 +271,7 @@ static void drip_set(struct drip *drip, uint64_t seed)
     sim_peer(drip->sim, drip->hub, drip->puppet, false);
     sim_peer(drip->sim, drip->lab, drip->puppet, false);
     press_init(&drip->press, drip->sim, drip->puppet);
-    for (unsigned i = 0; i < 200; i++) {
+    for (unsigned i = 0; i < 400; i++) {
         char slug[16];
         (void) snprintf(slug, sizeof slug, "f-%u", i);
         press_put(&drip->press, slug, i, 300);
@@ -341,6 +341,29 @@ static void who_drips_is_left_for_whoever_gives_freely(void **state)
     }
 }
 
+/* News come in small pieces, from several at once, all day: nobody is slow. */
+static void news_now_and_then_are_no_crawling(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(41);
+    for (unsigned i = 0; i < 4; i++) {
+        (void) sim_lab(sim, "L");
+        for (unsigned other = 0; other < i; other++) {
+            sim_link(sim, i, other);
+        }
+    }
+    sim_run(sim, 5000);
+    for (unsigned i = 0; i < 60; i++) {
+        sim_publish(sim, i % 4, "neu", 1, 300, i);
+        sim_run(sim, i % 3 == 0 ? 400 : 7000);
+    }
+    assert_true(sim_converge(sim, 5000));
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(sim->labs[i]->node->refused[ERR_TIMEOUT], 0);
+    }
+    sim_free(sim);
+}
+
 static void who_is_slow_and_alone_is_waited_for(void **state)
 {
     (void) state;
@@ -365,6 +388,7 @@ int main(void)
         cmocka_unit_test(two_parts_of_a_network_find_each_other_within_40_s),
         cmocka_unit_test(who_is_alone_asks_every_15_s_at_the_least),
         cmocka_unit_test(who_drips_is_left_for_whoever_gives_freely),
+        cmocka_unit_test(news_now_and_then_are_no_crawling),
         cmocka_unit_test(who_is_slow_and_alone_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
