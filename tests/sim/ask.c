@@ -105,6 +105,24 @@ void sim_link(struct sim *sim, unsigned a, unsigned b)
     sim_peer(sim, a, b, true);
 }
 
+enum err sim_repair(struct sim *sim, unsigned lab, bool force, bool *ret_frozen)
+{
+    defer(buf_done) struct buf params = {0};
+    defer(buf_done) struct buf reply = {0};
+    struct ctl_msg msg;
+    pack_map(&params, 1);
+    pack_cstr(&params, "force");
+    pack_bool(&params, force);
+    enum err err = sim_request(sim, lab, CTL_repair, buf_bytes(&params), &reply);
+    if (err != ERR_OK) {
+        return err;
+    }
+    must(ctl_decode(buf_bytes(&reply), &msg) == ERR_OK);
+    must(ctl_get_bool(&msg.result, "frozen", ret_frozen) == ERR_OK);
+    ctl_done(&msg);
+    return ERR_OK;
+}
+
 /* ---- entries ---- */
 
 static void body_put(struct buf *body, size_t size, unsigned salt, unsigned number)

@@ -296,6 +296,11 @@ static bool holds_arrival(struct sim *sim, unsigned number, struct txn *own, str
     }
     uint32_t id = 0;
     struct held_fork fork;
+    struct held_lab lab;
+    if (lab_get(own, &there.head.lab, &lab) == ERR_OK &&
+        lab.record.generation > there.head.generation) {
+        return true; /* of keys that are over: what they signed is not taken any more */
+    }
     if (sim_find(sim, own, of, &id, &here) != ERR_OK) {
         return false;
     }

@@ -94,6 +94,8 @@ void sim_store_lost(struct sim *sim, unsigned lab);
 void sim_stage(struct sim *sim, unsigned lab, uint64_t generation);
 struct bytes sim_next_record(struct sim *sim, unsigned lab, uint64_t generation);
 enum err sim_rotate(struct sim *sim, unsigned lab);
+/* `essaim repair`, with --force. Was anything frozen left? Asked of a lab that is on. */
+enum err sim_repair(struct sim *sim, unsigned lab, bool force, bool *ret_frozen);
 /* A lab that is off lost all but its root key: starts to be recovered. sim_rotate ends it. */
 void sim_recover(struct sim *sim, unsigned lab);
 /* `essaim backup` of a lab that lives, and `essaim restore` of it to one that is off. */

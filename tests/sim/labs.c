@@ -106,7 +106,10 @@ void sim_start(struct sim *sim, unsigned number)
     lab->disk = SIM_DISK_OK;
     sim->at_lab = number;
     sim_running = sim;
+    bool full = lab->full; /* LMDB has pages left over for the few rows of a start */
+    lab->full = false;
     node_start(sim, number);
+    lab->full = full;
     sim_running = NULL;
     sim->at_lab = SIM_LABS_MAX;
     if (sim->failure[0] != 0) {

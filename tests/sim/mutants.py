@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: EUPL-1.2
-"""mutants.py BUILD [--fast] [NAME…]: a disabled check is caught.
+"""mutants.py BUILD [--fast | --swarm] [NAME…]: a disabled check is caught.
 
 For each mutant of mutations.py: its change is made in a copy of one source file, that file alone is
 compiled, the simulator's programs are linked with it in front of the rooms' libraries, and the
 stories and swarm seeds run until one fails. Prints a table; ends non-zero when a mutant survives,
-when one is stale, or when the programs fail without any.
+or when one is stale. --fast tries three; --swarm lets the seeds alone try, to find those that are
+worth keeping in seeds.txt.
 """
 import concurrent.futures
 import glob
@@ -125,23 +126,27 @@ def run(command, folder):
     return f"{begun[-1]} ({how})" if begun else how
 
 
-def attempts(build, mutant):
+def attempts(build, mutant, swarm):
     """The programs with their arguments, the likely and the quick ones first."""
+    seeds = "essaim-sim", ["--quiet", "--fail-fast", "--seed", "1", "--count", str(SEEDS)]
+    if swarm:
+        yield seeds
+        return
     if mutant.first in build.stories:
         yield mutant.first, []
     yield "essaim-sim", ["--quiet", "--fail-fast", "--file", KEPT]
     for story in build.stories:
         if story != mutant.first:
             yield story, []
-    yield "essaim-sim", ["--quiet", "--fail-fast", "--seed", "1", "--count", str(SEEDS)]
+    yield seeds
 
 
-def caught(build, mutant, folder):
+def caught(build, mutant, folder, swarm):
     """Who catches it; None when nobody does."""
     objects = [build.compile(os.path.realpath(path), text, folder)
                for path, text in mutate(mutant).items()]
     programs = {}
-    for program, args in attempts(build, mutant):
+    for program, args in attempts(build, mutant, swarm):
         if program not in programs:
             programs[program] = build.link(program, objects, folder)
         failed = run([programs[program], *args], folder)
@@ -150,13 +155,13 @@ def caught(build, mutant, folder):
     return None
 
 
-def trial(build, mutant):
+def trial(build, mutant, swarm):
     """(mutant, verdict, by whom, seconds)"""
     begin = time.monotonic()
     base = "/dev/shm" if os.path.isdir("/dev/shm") else None
     with tempfile.TemporaryDirectory(prefix="essaim-mutant-", dir=base) as folder:
         try:
-            by = caught(build, mutant, folder)
+            by = caught(build, mutant, folder, swarm)
             verdict = "caught" if by else "SURVIVED"
         except Stale as stale:
             verdict, by = "STALE", str(stale)
@@ -167,8 +172,8 @@ def trial(build, mutant):
 
 def main(argv):
     build = Build(argv[0])
-    fast = "--fast" in argv
-    names = [word for word in argv[1:] if word != "--fast"] or (FAST if fast else [])
+    swarm = "--swarm" in argv
+    names = [word for word in argv[1:] if word[:2] != "--"] or (FAST if "--fast" in argv else [])
     unknown = set(names) - {mutant.name for mutant in MUTANTS}
     if unknown:
         sys.exit(f"mutants.py: no such mutant: {' '.join(sorted(unknown))}")
@@ -182,7 +187,7 @@ def main(argv):
                 print(f"{mutant.name:<20} STALE     {stale}", flush=True)
     chosen = [mutant for mutant in MUTANTS if not names or mutant.name in names]
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-        for mutant, verdict, by, seconds in pool.map(lambda one: trial(build, one), chosen):
+        for mutant, verdict, by, seconds in pool.map(lambda one: trial(build, one, swarm), chosen):
             bad += verdict != "caught"
             print(f"{mutant.name:<20} {verdict:<9} {seconds:5.1f} s  {by[:110]}", flush=True)
     print(f"{len(chosen)} mutants, {bad} not caught")

@@ -188,9 +188,6 @@ MUTANTS = [
     Mutant("frozen-signs", "a forked lab signs on", [
         ("node", "    bool frozen = err == ERR_OK && fork.generation == node->record_view.generation;",
          "    bool frozen = false;")]),
-    Mutant("thief-pulled", "what another instance signed with our key is taken back unasked", [
-        ("node", "           memcmp(fetch->head.instance, store_instance(node->config.store), "
-         "INSTANCE_SIZE) == 0;", "           true;")]),
     Mutant("digests-unchecked", "the digests of a mending peer need not make the root", [
         ("node", "    if (memcmp(root.bytes, fetch->head.root.bytes, HASH_SIZE) != 0) {\n"
          "        return mend_lie", "    (void) root;\n    if (false) {\n        return mend_lie")]),

@@ -8,7 +8,7 @@
 #include "base/must.h"
 #include "proto/entry.h"
 #include "proto/pack.h"
-#include "proto/root.h"
+#include "tests/sim/state.h"
 
 #define SAY_SIZE 60000
 
@@ -66,20 +66,55 @@ static void end(struct press *press, const struct slug_hash *slug, bool withdraw
     }
 }
 
-static void put(struct press *press, const char *slug, uint64_t rev, struct bytes body)
+static struct press_item *item_add(struct press *press, const struct slug_hash *slug, uint64_t rev)
 {
     if (press->count == press->cap) {
         press->cap = press->cap == 0 ? 32 : press->cap * 2;
         press->items = realloc(press->items, press->cap * sizeof *press->items);
         must(press->items != NULL);
     }
+    end(press, slug, false);
+    press->items[press->count] = (struct press_item){.slug = *slug, .rev = rev};
+    return &press->items[press->count++];
+}
+
+static void put(struct press *press, const char *slug, uint64_t rev, struct bytes body)
+{
     struct slug_hash slug_hash = hash_slug(bytes_of_str(slug));
-    end(press, &slug_hash, false);
-    struct press_item *item = &press->items[press->count++];
-    *item = (struct press_item){.slug = slug_hash, .rev = rev};
+    struct press_item *item = item_add(press, &slug_hash, rev);
     struct entry entry = {
         .slug = bytes_of_str(slug), .kind = bytes_of_str("need"), .rev = rev, .body = body};
     must(entry_encode(&entry, &item->bytes) == ERR_OK);
+}
+
+void press_take(struct press *press, struct sim *sim, unsigned by, unsigned lab)
+{
+    struct txn *txn = NULL;
+    uint32_t id = 0;
+    struct held_head held;
+    defer(buf_done) struct buf hashes = {0};
+    press_init(press, sim, lab);
+    must(txn_begin_read(sim->labs[by]->store, &txn) == ERR_OK);
+    must(sim_find(sim, txn, lab, &id, &held) == ERR_OK);
+    must(held.head.n <= PRESS_HEADS_MAX);
+    must(catalogue_opening(txn, id, 1, (size_t) held.head.n, &hashes) == ERR_OK);
+    for (uint64_t n = 1; n <= held.head.n; n++) {
+        memcpy(press->heads[n].hash.bytes, hashes.data + (n - 1) * HASH_SIZE, HASH_SIZE);
+    }
+    press->n = held.head.n;
+    press->generation = held.head.generation;
+    press->heads[press->n] = held.head;
+    buf_put(&press->signed_heads[press->n], held.signed_bytes);
+    struct entry_cursor *cursor = NULL;
+    must(entry_cursor_open(txn, id, 0, NULL, &cursor) == ERR_OK);
+    struct bytes entry;
+    uint64_t rev = 0;
+    struct slug_hash slug;
+    while (entry_cursor_next(cursor, &entry, &rev, &slug) == ERR_OK) {
+        buf_put(&item_add(press, &slug, rev)->bytes, entry);
+    }
+    entry_cursor_close(cursor);
+    txn_end(txn);
 }
 
 void press_put(struct press *press, const char *slug, unsigned salt, size_t size)
@@ -134,6 +169,40 @@ static bool live_at(const struct press_item *item, uint64_t n)
     return item->rev <= n && (item->end == 0 || item->end > n);
 }
 
+/* The live items, by slug hash; to be freed. */
+static const struct press_item **live_items(const struct press *press, size_t *ret_count)
+{
+    const struct press_item **live = calloc(press->count + 1, sizeof *live);
+    must(live != NULL);
+    size_t count = 0;
+    for (size_t i = 0; i < press->count; i++) {
+        if (press->items[i].end == 0) {
+            live[count++] = &press->items[i];
+        }
+    }
+    qsort(live, count, sizeof *live, slug_order);
+    *ret_count = count;
+    return live;
+}
+
+void press_digests(const struct press *press, struct digests *ret_digests)
+{
+    size_t count = 0;
+    const struct press_item **live = live_items(press, &count);
+    digests_init(ret_digests);
+    for (size_t at = 0; at < count;) {
+        unsigned bucket = bucket_of(&live[at]->slug);
+        defer(buf_done) struct buf pairs = {0};
+        for (; at < count && bucket_of(&live[at]->slug) == bucket; at++) {
+            struct hash leaf = entry_leaf(buf_bytes(&live[at]->bytes));
+            buf_put(&pairs, BYTES_OF_ARRAY(live[at]->slug.bytes));
+            buf_put(&pairs, BYTES_OF_ARRAY(leaf.bytes));
+        }
+        ret_digests->buckets[bucket] = bucket_digest(buf_bytes(&pairs));
+    }
+    free(live);
+}
+
 struct head press_head(const struct press *press)
 {
     uint64_t n = press->n + 1;
@@ -142,28 +211,14 @@ struct head press_head(const struct press *press)
                         .audience = "public",
                         .n = n,
                         .issued_at = 1767225600};
-    const struct press_item **live = calloc(press->count + 1, sizeof *live);
-    must(live != NULL);
     for (size_t i = 0; i < press->count; i++) {
         if (press->items[i].end == 0) {
-            live[head.count++] = &press->items[i];
+            head.count++;
             head.bytes += press->items[i].bytes.size;
         }
     }
-    qsort(live, head.count, sizeof *live, slug_order);
     struct digests digests;
-    digests_init(&digests);
-    for (size_t at = 0; at < head.count;) {
-        unsigned bucket = bucket_of(&live[at]->slug);
-        defer(buf_done) struct buf pairs = {0};
-        for (; at < head.count && bucket_of(&live[at]->slug) == bucket; at++) {
-            struct hash leaf = entry_leaf(buf_bytes(&live[at]->bytes));
-            buf_put(&pairs, BYTES_OF_ARRAY(live[at]->slug.bytes));
-            buf_put(&pairs, BYTES_OF_ARRAY(leaf.bytes));
-        }
-        digests.buckets[bucket] = bucket_digest(buf_bytes(&pairs));
-    }
-    free(live);
+    press_digests(press, &digests);
     head.root = digests_root(&digests);
     if (n > 1) {
         head.history = history_next(&press->heads[n - 1].history, &press->heads[n - 1].hash);

@@ -7,6 +7,7 @@
 #define ESSAIM_TESTS_SIM_PRESS_H
 
 #include "base/buf.h"
+#include "proto/root.h"
 #include "tests/sim/cluster.h"
 
 #define PRESS_HEADS_MAX 64
@@ -33,6 +34,8 @@ struct press {
 void press_init(struct press *press, struct sim *sim, unsigned lab);
 /* Another branch: the same up to head n. */
 void press_branch(const struct press *press, uint64_t n, struct press *ret_branch);
+/* What `by` holds of `lab`, to go on from there. */
+void press_take(struct press *press, struct sim *sim, unsigned by, unsigned lab);
 void press_done(struct press *press);
 /* Changes for the next head. */
 void press_put(struct press *press, const char *slug, unsigned salt, size_t size);
@@ -40,6 +43,7 @@ void press_put_rev(struct press *press, const char *slug, uint64_t rev);
 void press_drop(struct press *press, const char *slug);
 /* The next head as it should be; signed as given. */
 struct head press_head(const struct press *press);
+void press_digests(const struct press *press, struct digests *ret_digests); /* of what is live */
 void press_sign_head(struct press *press, const struct head *head);
 void press_sign(struct press *press);
 

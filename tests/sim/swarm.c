@@ -22,6 +22,8 @@
 #define SWARM_LOT 2200
 #define SWARM_QUOTA 30
 #define HEAL_MS (1500u * 1000u)
+#define REPAIR_MS (120u * 1000u)
+#define REPAIRS_MAX 8
 #define FLOOD_MS (60u * 1000u)
 #define DAY_S (24ll * 3600)
 #define WALL_S 1767225600ll
@@ -41,6 +43,8 @@ struct life {
     bool live[SWARM_LABS_MAX];
     struct sight sights[SWARM_LABS_MAX][SWARM_SLUGS];
     struct sight lots[SWARM_LABS_MAX];
+    bool saved[SWARM_LABS_MAX]; /* there is a copy of its directory … */
+    bool loose[SWARM_LABS_MAX]; /* … and it was put back once: what it said before is disputed */
     unsigned salt;
     char failure[256];
 };
@@ -86,7 +90,8 @@ static void sight_check(struct life *life, unsigned lab, const char *slug, struc
     if (!sim_entry(life->sim, lab, lab, slug, &salt)) {
         salt = 0;
     }
-    if (salt != sight->there && (!sight->doubt || salt != sight->maybe) && !failed(life)) {
+    if (salt != sight->there && !life->loose[lab] && (!sight->doubt || salt != sight->maybe) &&
+        !failed(life)) {
         (void) snprintf(life->failure, sizeof life->failure,
                         "lab %u lost of %s what it acknowledged: %u, not %u", lab, slug, salt,
                         sight->there);
@@ -133,11 +138,16 @@ static void draw(struct life *life, const struct swarm_options *options)
         [FAULT_RESET] = 2,  [FAULT_HALF_OPEN] = 3, [FAULT_SLOW] = 4,  [FAULT_SPLIT] = 4,
         [FAULT_LATE] = 3,   [FAULT_BUSY] = 2,      [FAULT_FULL] = 3,  [FAULT_EIO] = 3,
         [FAULT_COMMIT] = 3, [FAULT_CLOCK] = 3,     [FAULT_BATCH] = 5, [FAULT_LIAR] = 3,
+        [FAULT_ROTATE] = 3, [FAULT_RESTORE] = 4,
     };
     for (unsigned fault = 0; fault < FAULT_COUNT; fault++) {
         life->faults |= pick(life, one_in[fault]) == 0 ? 1u << fault : 0;
     }
     life->faults &= options->faults;
+    if (has(life, FAULT_RESTORE)) { /* what tells a copy put back is the time */
+        life->faults &= ~(1u << FAULT_CLOCK);
+    }
+    sim_guards(life->sim, pick(life, 2) == 0);
     life->honest = 2 + pick(life, SWARM_LABS_MAX - 4);
     if (options->labs_max != 0 && life->honest > options->labs_max) {
         life->honest = options->labs_max;
@@ -187,12 +197,12 @@ static void make(struct life *life)
 
 /* ---- acts ---- */
 
-/* A full disk and a lab that ends are no failures of the request, nor is a liar that is frozen for
- * the heads it signed; anything else is. */
+/* A full disk and a lab that ends are no failures of the request, nor is a lab that is frozen for
+ * what its copy or it, a liar, signed; anything else is. */
 static void answered(struct life *life, unsigned lab, struct sight *sight, enum err err,
                      unsigned salt)
 {
-    if (err == ERR_FROZEN && lab >= life->honest) {
+    if (err == ERR_FROZEN && (lab >= life->honest || life->loose[lab])) {
         return;
     }
     if (err == ERR_OK) {
@@ -282,6 +292,41 @@ static void disk(struct life *life, unsigned lab)
     }
 }
 
+static void rotate(struct life *life, unsigned lab)
+{
+    enum err err = sim_rotate(life->sim, lab);
+    bool fine = err == ERR_OK || err == ERR_NO_DAEMON || err == ERR_FULL || err == ERR_CONFLICT ||
+                err == ERR_BUSY || (err == ERR_FROZEN && (life->loose[lab] || lab >= life->honest));
+    if (!fine && !failed(life)) {
+        (void) snprintf(life->failure, sizeof life->failure, "lab %u may not rotate its keys: %s",
+                        lab, err_code(err));
+    }
+}
+
+/* Its directory is copied, or put back to the copy. */
+static void copy(struct life *life, unsigned lab)
+{
+    sim_stop(life->sim, lab);
+    if (!life->saved[lab] || pick(life, 3) == 0) {
+        sim_backup(life->sim, lab);
+        life->saved[lab] = true;
+    } else {
+        sim_restore(life->sim, lab);
+        life->loose[lab] = true;
+    }
+    start(life, lab);
+}
+
+static void keep_house(struct life *life, unsigned lab)
+{
+    bool keys = pick(life, 3) == 0;
+    if (keys && has(life, FAULT_ROTATE)) {
+        rotate(life, lab);
+    } else if (!keys && has(life, FAULT_RESTORE) && lab < life->honest) {
+        copy(life, lab);
+    }
+}
+
 static void clock_jump(struct life *life, unsigned lab)
 {
     static const int64_t off_s[] = {0,
@@ -316,7 +361,7 @@ static void act(struct life *life)
 {
     unsigned lab = pick(life, life->labs);
     unsigned other = pick(life, life->labs);
-    unsigned what = pick(life, 14);
+    unsigned what = pick(life, 15);
     if (what < 7 && life->live[lab]) {
         write_some(life, lab);
     } else if (what == 7 && life->live[lab]) {
@@ -329,12 +374,30 @@ static void act(struct life *life)
         disk(life, lab);
     } else if (what == 11) {
         clock_jump(life, lab);
+    } else if (what == 14 && life->live[lab]) {
+        keep_house(life, lab);
     } else if (what >= 12 && lab != other) {
         link_act(life, lab, other);
     }
 }
 
 /* ---- the end ---- */
+
+/* What copies put back have signed is joined again, or given up where nobody holds it. */
+static void repair(struct life *life)
+{
+    for (unsigned lab = 0; lab < life->honest; lab++) {
+        bool frozen = life->loose[lab];
+        for (unsigned tries = 0; frozen && tries < REPAIRS_MAX && !failed(life); tries++) {
+            sim_run(life->sim, REPAIR_MS);
+            (void) sim_repair(life->sim, lab, tries > REPAIRS_MAX / 2, &frozen);
+        }
+        if (frozen && !failed(life)) {
+            (void) snprintf(life->failure, sizeof life->failure,
+                            "lab %u was put back and cannot be repaired", lab);
+        }
+    }
+}
 
 static void heal(struct life *life)
 {
@@ -351,6 +414,7 @@ static void heal(struct life *life)
             start(life, a);
         }
     }
+    repair(life);
     if (!sim_converge(life->sim, HEAL_MS) && !failed(life)) {
         (void) snprintf(life->failure, sizeof life->failure, "no convergence after healing");
     }
@@ -358,7 +422,7 @@ static void heal(struct life *life)
 
 static void check_at(struct life *life, unsigned lab, unsigned of)
 {
-    for (unsigned slug = 0; slug < SWARM_SLUGS && !failed(life); slug++) {
+    for (unsigned slug = 0; !life->loose[of] && slug < SWARM_SLUGS && !failed(life); slug++) {
         const struct sight *sight = &life->sights[of][slug];
         char name[32];
         unsigned salt = 0;

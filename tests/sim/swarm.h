@@ -11,7 +11,7 @@
     X(KILL, "kill") X(BLACKOUT, "blackout") X(CUT, "cut") X(ONE_WAY, "one-way") X(RESET, "reset") \
     X(HALF_OPEN, "half-open") X(SLOW, "slow") X(SPLIT, "split") X(LATE, "late") X(BUSY, "busy") \
     X(FULL, "full") X(EIO, "eio") X(COMMIT, "commit") X(CLOCK, "clock") X(BATCH, "batch") \
-    X(LIAR, "liar")
+    X(LIAR, "liar") X(ROTATE, "rotate") X(RESTORE, "restore")
 /* clang-format on */
 #define SWARM_FAULT_ROW(name, text) FAULT_##name,
 enum swarm_fault { SWARM_FAULTS(SWARM_FAULT_ROW) FAULT_COUNT };
