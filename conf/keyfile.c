@@ -13,6 +13,8 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/defer.h"
@@ -21,6 +23,13 @@
 #define N_(text) text
 #define KEY_PREFIX "essaim-key-1 "
 #define KEY_LINE_MAX 128
+
+void keyfile_hush(void)
+{
+    struct rlimit none = {0};
+    (void) setrlimit(RLIMIT_CORE, &none);
+    (void) prctl(PR_SET_DUMPABLE, 0);
+}
 
 void keyfile_fd_close(const int *fd)
 {

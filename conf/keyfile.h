@@ -64,6 +64,9 @@ enum err keyfile_remove(const struct keyfile_dir *dir, const char *name);
 /* Overwrites with zeros, syncs, removes. For a secret that moved elsewhere. */
 MUST_USE enum err keyfile_shred(const struct keyfile_dir *dir, const char *name);
 
+/* From here on this process leaves no core and cannot be traced: a secret is coming. */
+void keyfile_hush(void);
+
 /* For defer(). */
 void keyfile_fd_close(const int *fd);
 void keyfile_secret_free(uint8_t **secret);

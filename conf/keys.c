@@ -129,6 +129,7 @@ enum err keys_create(const char *dir, const char *name, uint64_t now_s, struct l
     if (sodium_init() < 0) {
         return ERR_INTERNAL;
     }
+    keyfile_hush();
     defer(keyfile_secret_free) uint8_t *seeds = sodium_malloc(3 * (size_t) SIGN_SEED_SIZE);
     if (seeds == NULL) {
         return ERR_NOMEM;

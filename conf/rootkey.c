@@ -34,6 +34,7 @@ static struct keyfile_dir anywhere(const char *path, struct say *say)
 
 static enum err seed_load(const struct keyfile_dir *dir, const char *name, uint8_t **ret_seed)
 {
+    keyfile_hush();
     uint8_t *seed = sodium_init() < 0 ? NULL : sodium_malloc(SIGN_SEED_SIZE);
     enum err err = seed == NULL ? ERR_NOMEM : keyfile_key_read(dir, name, "root", seed);
     if (err != ERR_OK) {

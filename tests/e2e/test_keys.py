@@ -13,6 +13,7 @@ import stat
 import subprocess
 import threading
 import time
+import unittest
 
 import lab
 import tap
@@ -180,6 +181,31 @@ class Keys(lab.Case):
             shutil.copy(path_of(a, name[:-4]), path_of(a, name))
         self.refuses("E-CONFLICT", a.rpc, "key_rotate")  # the same generation again
         self.assertEqual(leftovers(a), [])
+
+    @unittest.skipIf(os.geteuid() != 0, "only root may work for others")
+    def test_root_may_rotate_for_the_user_of_the_daemon(self):
+        a = self.lab(start=False)
+        os.chmod(self.top, 0o711)
+
+        def become():
+            os.setgid(65534)
+            os.setuid(65534)
+        self.addCleanup(os.umask, os.umask(0))  # it must reach the socket of READY, too
+        for folder, _, names in os.walk(a.dir):
+            for name in [folder, *(os.path.join(folder, name) for name in names)]:
+                os.chown(name, 65534, 65534)
+        open(a.log_path, "ab").close()
+        a.start(preexec=become)
+        a.publish(many("un", 2))
+        rotated = a.cli("key", "rotate")
+        self.assertEqual(rotated.returncode, 0, rotated.stderr)
+        self.assertEqual({os.stat(path_of(a, name)).st_uid for name in (*KEY_FILES, "guard")},
+                         {65534})
+        a.stop()
+        a.start(preexec=become)
+        self.assertEqual(generation(a), 2)
+        a.publish(many("deux", 1))
+        self.clean(a)
 
     def test_kills_during_a_rotation_leave_the_old_keys_or_the_new_ones(self):
         a, b = self.labs_in_a_row("Ti Lab", "Région Sud")
@@ -476,6 +502,19 @@ class Recovery(lab.Case):
         a.publish(many("un", 2))
         converge([a, b], lambda: len(b.entries()) == 2)
         self.assertEqual(generation(b, a), 1)
+
+    def test_the_command_that_holds_the_root_key_leaves_no_core(self):
+        a = self.lab("Ti Lab", start=False)
+        fresh = os.path.join(self.top, "neuf")
+        command = subprocess.Popen(
+            [ESSAIM, "recover", fresh, "--root-key", path_of(a, "root.key"), "--from",
+             f"{a.did}@127.0.0.1:9"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True, preexec_fn=lab.die_with_parent)
+        self.addCleanup(self.end, command)
+        self.assertIn("essaimd --dir", command.stderr.readline())  # it waits for the daemon
+        with open(f"/proc/{command.pid}/limits", encoding="ascii") as limits:
+            core = next(line for line in limits if line.startswith("Max core file size"))
+        self.assertEqual(core.split()[4:6], ["0", "0"])
 
     def test_wrong_keys_directories_and_words_are_refused(self):
         a, b = self.lab("Ti Lab", start=False), self.lab("Région Sud", start=False)
