@@ -7,6 +7,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "base/defer.h"
 #include "proto/lab.h"
 #include "proto/pack.h"
@@ -296,6 +299,59 @@ static void a_store_that_went_back_signs_nothing_before_it_is_whole_again(void *
     sim_free(t.sim);
 }
 
+static void publish_some(struct sim *sim, unsigned lab, const char *prefix, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        char slug[32];
+        (void) snprintf(slug, sizeof slug, "%s%u", prefix, i);
+        sim_publish(sim, lab, slug, 1, 100, i);
+    }
+}
+
+/* One life: a copy of some age is put back, beside the guard. The peer may lack the last heads. */
+static void copy_of_some_age(uint64_t seed, unsigned before, unsigned after, unsigned unseen)
+{
+    struct sim *sim = sim_new(seed);
+    unsigned a = sim_lab(sim, "A");
+    unsigned b = sim_lab(sim, "B");
+    sim_guards(sim, true);
+    sim_link(sim, a, b);
+    publish_some(sim, a, "avant", before);
+    assert_true(sim_converge(sim, 60000));
+    sim_stop(sim, a);
+    sim_backup(sim, a);
+    sim_start(sim, a);
+    publish_some(sim, a, "apres", after);
+    assert_true(sim_converge(sim, 60000));
+    sim_cut(sim, a, b, true);
+    publish_some(sim, a, "jamais", unseen);
+    sim_stop(sim, a);
+    sim_restore(sim, a);
+    sim_cut(sim, a, b, false);
+    sim_start(sim, a);
+    bool back = after + unseen > 0;
+    assert_true(warned(sim, a, "own-guard") == back);
+    sim_run(sim, 600000);
+    enum err err = publish(sim, a, "suite");
+    assert_err(err, unseen > 0 ? ERR_FROZEN : ERR_OK); /* nobody can give those back */
+    assert_true(sim_converge(sim, 60000));
+    assert_false(sim_forked(sim, a, a) || sim_forked(sim, b, a));
+    assert_int_equal(head_of(sim, b, a).count, before + after + (unseen > 0 ? 0 : 1));
+    assert_true(sim_verify(sim, a) && sim_verify(sim, b));
+    sim_free(sim);
+}
+
+static void a_copy_of_any_age_makes_no_fork_where_the_guard_survived(void **state)
+{
+    (void) state;
+    unsigned lives = getenv("ESSAIM_LONG") != NULL ? 1000 : 40;
+    for (unsigned i = 0; i < lives; i++) {
+        unsigned dice = (i + 1) * 2654435761u;
+        copy_of_some_age(400 + i, 1 + (dice >> 4) % 7, (dice >> 10) % 9,
+                         (dice >> 16) % 4 == 0 ? (dice >> 20) % 4 : 0);
+    }
+}
+
 static void a_lost_store_comes_back_from_the_peers_by_its_guard(void **state)
 {
     (void) state;
@@ -564,6 +620,7 @@ int main(void)
         cmocka_unit_test(new_keys_end_what_a_thief_does_with_the_old_ones),
         cmocka_unit_test(newer_keys_from_elsewhere_stop_the_older_ones),
         cmocka_unit_test(a_store_that_went_back_signs_nothing_before_it_is_whole_again),
+        cmocka_unit_test(a_copy_of_any_age_makes_no_fork_where_the_guard_survived),
         cmocka_unit_test(a_lost_store_comes_back_from_the_peers_by_its_guard),
         cmocka_unit_test(a_guard_of_unknown_number_waits_for_one_peer_with_nothing_more),
         cmocka_unit_test(the_guard_follows_every_head_and_a_lost_one_is_made_anew),
