@@ -14,7 +14,7 @@
 #include "tests/fuzz/world.h"
 
 #define ACTS_MAX 60
-#define FILE_SIZE_MAX (4u << 20)
+#define FILE_SIZE_MAX 300000
 #define PASSES_MAX 4
 #define ANNOUNCED_MAX 32
 #define AGENT 1
@@ -404,7 +404,7 @@ static void act(struct writer *writer)
 /* What it holds it takes for what it holds. */
 static void mirror(struct writer *writer)
 {
-    rig_restart(&writer->rig);
+    rig_restart(&writer->rig); /* an import may be under way */
     file_clear(writer);
     node_export(writer);
     struct outcome outcome = file_import(writer, 1u << 19);
