@@ -513,6 +513,18 @@ void check_message(struct sim *sim, unsigned number, const struct session *sessi
     txn_end(txn);
 }
 
+/* The guard knows of a head before anybody hears of it. */
+void check_guard(struct sim *sim, unsigned number)
+{
+    const struct sim_lab *lab = sim->labs[number];
+    struct head head;
+    if (!sim->unchecked && lab->node->own.frozen == 0 && sim_head(sim, number, number, &head) &&
+        (!lab->has_guard || lab->guard_n < head.n)) {
+        sim_fail(sim, "lab %u spoke before its guard knew head %llu", number,
+                 (unsigned long long) head.n);
+    }
+}
+
 /* ---- when ---- */
 
 static void check_hellos(struct sim *sim, unsigned number, struct txn *txn)

@@ -151,7 +151,7 @@ def caught(build, mutant, folder, swarm):
             programs[program] = build.link(program, objects, folder)
         failed = run([programs[program], *args], folder)
         if failed:
-            return failed
+            return f"{program}: {failed}"
     return None
 
 

@@ -67,12 +67,12 @@ MUTANTS = [
          "                cursor = link->upto;")]),
     Mutant("undone-cursor", "an undone turn keeps its cursors", [
         ("node", "        err = peers_undo(node); /* cursors of this turn passed what it did not keep"
-         " */", "        err = ERR_OK;")]),
+         " */", "        err = ERR_OK;")], first="test_stories2"),
     Mutant("undone-links", "an undone turn keeps its links", [
         ("node", "    fetches_reset(node);\n    node->changed_count = 0;\n"
          "    while (node->link_count > 0) {",
          "    node->changed_count = 0;\n    while (false) {"),
-        ("node", "        must(peer->link == NULL);\n", "")]),
+        ("node", "        must(peer->link == NULL);\n", "")], first="test_stories2"),
     Mutant("skip-always", "what another store had read of us is skipped for this one", [
         ("node", "        memcmp(hello->hello.read_index, store_index(node->config.store), "
          "INSTANCE_SIZE) == 0 &&\n        hello->hello.cursor <= last;",
@@ -124,13 +124,13 @@ MUTANTS = [
          "    if (err == ERR_OK) {")]),
     Mutant("stall-for-ever", "a peer that stalls keeps its delta for ever", [
         ("node", "    return last + (file ? IMPORT_IDLE_MS : FETCH_STALL_MS);",
-         "    (void) file;\n    return last + (1ull << 40);")]),
+         "    (void) file;\n    return last + (1ull << 40);")], first="test_stories2"),
     Mutant("silence-for-ever", "a silent link is never found dead", [
-        ("node", "        if (node->now_ms - link->heard_ms >= DEAD_MS) {", "        if (false) {")]),
+        ("node", "        if (node->now_ms - link->heard_ms >= DEAD_MS) {", "        if (false) {")], first="test_stories_break"),
     Mutant("history-free", "a head's history need not be made by its opening", [
         ("node", "    return opening_check(&fetch->opening, &first, fetch->m == 0 ? NULL : "
          "chain_history, &chain,\n                         head->n, &head->history);",
-         "    return ERR_OK;")]),
+         "    return ERR_OK;")], first="test_stories_bundle"),
     Mutant("held-head-skipped", "an opening need not begin with the head that is held", [
         ("node", "        if (hash == NULL || memcmp(hash, fetch->base_hash.bytes, HASH_SIZE) != 0) {"
          "\n            return ERR_UNLINKED;", "        if (false) {\n            return ERR_UNLINKED;"),
@@ -247,6 +247,27 @@ MUTANTS = [
         ("node", "        return link->reader;\n    default:", "        return false;\n    default:")]),
     Mutant("recovering-signs", "a lab that is being recovered publishes", [
         ("node", "    node->own.frozen |= FREEZE_RECOVERING;\n", "")]),
+    Mutant("guard-ignored", "a store that went back behind its guard signs on", [
+        ("node", "        node->own.frozen |= FREEZE_GUARD;", "        node->own.frozen |= 0;")]),
+    Mutant("guard-late", "a head is told before the guard knows it", [
+        ("node", "    cursors_committed(node);\n    err = guard_settle(node);\n",
+         "    cursors_committed(node);\n"),
+        ("node", "        err = node_flush(node);\n    }\n    if (err == ERR_OK && node->trim",
+         "        err = node_flush(node);\n        err = err == ERR_OK ? guard_settle(node) : err;\n"
+         "    }\n    if (err == ERR_OK && node->trim")]),
+    Mutant("answered-early", "a publication is acknowledged before the commit", [
+        ("node", "    enum err err = node->undo ? ERR_FULL : turn_commit(node);\n"
+         "    if (err == ERR_FULL) {",
+         "    own_answer(node, ERR_OK);\n    clients_emit(node);\n"
+         "    enum err err = node->undo ? ERR_FULL : turn_commit(node);\n"
+         "    if (err == ERR_FULL) {")]),
+    Mutant("arrivals-again", "a copy put back gives its arrivals numbers that peers have read", [
+        ("store", "    store->arrivals_from = number;\n", "    (void) number;\n"
+         "    store->arrivals_from = 0;\n")], first="test_stories_fork"),
+    Mutant("body-kept", "the bytes of what is withdrawn stay in the store", [
+        ("store", "        err = txn_del(txn, TABLE_BODIES, key);\n        if (err == ERR_OK || err == "
+         "ERR_NOT_FOUND) { /* lost", "        err = ERR_OK;\n        if (err == ERR_OK || err == "
+         "ERR_NOT_FOUND) { /* lost")]),
 ]
 
 # Three that a test of every `./dev test` tries.

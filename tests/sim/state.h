@@ -205,6 +205,7 @@ unsigned sim_number(const struct sim *sim, const struct lab_id *id); /* SIM_LABS
 void check_commits(struct sim *sim, unsigned number);
 void check_message(struct sim *sim, unsigned number, const struct session *session,
                    struct bytes message);
+void check_guard(struct sim *sim, unsigned number);
 void check_forget(struct sim_lab *lab);
 
 /* liar.c: perhaps another message instead; false: none at all. */

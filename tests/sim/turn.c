@@ -64,7 +64,13 @@ void sim_perform(struct sim *sim, unsigned number)
 {
     struct effects effects = sim->effects;
     sim->effects = (struct effects){0};
+    bool spoke = false;
     for (size_t i = 0; i < effects.count; i++) {
+        bool speaks = effects.items[i].kind == EFFECT_SEND || effects.items[i].kind == EFFECT_REPLY;
+        if (speaks && !spoke) {
+            check_guard(sim, number);
+        }
+        spoke = spoke || speaks;
         sim_trace_number(sim, effects.items[i].kind);
         perform_one(sim, sim->labs[number], number, &effects.items[i]);
     }
