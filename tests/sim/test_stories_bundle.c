@@ -238,6 +238,30 @@ static void what_another_staged_wrongly_is_read_again(void **state)
     sim_free(sim);
 }
 
+static void of_a_file_that_lies_in_its_middle_nothing_is_kept(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(88);
+    defer(buf_done) struct buf file = {0};
+    unsigned a = sim_lab(sim, "A");
+    unsigned c = sim_lab(sim, "C");
+    sim_apart(sim, c, true);
+    sim_publish(sim, a, "fiche", 6000, 1000, 1);
+    bundle_export(sim, a, &file);
+    struct bundle_outcome outcome = {0};
+    size_t at = 0;
+    for (; !staged(sim, c, a); at += PART_SIZE) {
+        bundle_import_part(sim, c, bytes_of(file.data + at, PART_SIZE), false, &outcome);
+        assert_int_equal(outcome.err, ERR_OK);
+    }
+    memset(file.data + at, 0xc1, 70000);
+    bundle_import_part(sim, c, bytes_of(file.data + at, PART_SIZE), false, &outcome);
+    assert_int_not_equal(outcome.err, ERR_OK);
+    assert_false(staged(sim, c, a));
+    assert_true(sim_verify(sim, c));
+    sim_free(sim);
+}
+
 /* ---- cut and flipped ---- */
 
 /* Two catalogues in a small file, and a lab that imports it. */
@@ -526,6 +550,26 @@ static void what_came_from_a_peer_between_two_parts_is_passed_over(void **state)
     sim_free(sim);
 }
 
+static void a_file_that_pauses_loses_nothing(void **state)
+{
+    (void) state;
+    struct pair pair;
+    pair_make(&pair, 89);
+    struct bundle_outcome outcome = {0};
+    for (size_t at = 0; at < pair.file.size; at += pair.file.size / 16) {
+        size_t left = pair.file.size - at;
+        size_t size = left < pair.file.size / 16 ? left : pair.file.size / 16;
+        bundle_import_part(pair.sim, pair.c, bytes_of(pair.file.data + at, size), size == left,
+                           &outcome);
+        assert_int_equal(outcome.err, ERR_OK);
+        sim_run(pair.sim, 40000);
+    }
+    assert_int_equal(outcome.accepted, 2);
+    assert_false(outcome.again);
+    assert_int_equal(held_rightly(&pair), 2);
+    pair_done(&pair);
+}
+
 static void a_small_disk_says_so_and_keeps_what_it_took(void **state)
 {
     (void) state;
@@ -607,6 +651,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_bundle_withdraws_what_nobody_remembers_as_withdrawn),
         cmocka_unit_test(a_large_delta_goes_on_where_the_file_was_cut),
         cmocka_unit_test(what_was_staged_and_is_gone_meanwhile_goes),
+        cmocka_unit_test(of_a_file_that_lies_in_its_middle_nothing_is_kept),
         cmocka_unit_test(what_another_staged_wrongly_is_read_again),
         cmocka_unit_test(a_file_cut_at_any_byte_counts_up_to_its_last_whole_delta),
         cmocka_unit_test(no_flipped_bit_makes_anything_wrong_be_held),
@@ -616,6 +661,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_full_disk_ends_an_import_and_it_goes_on_later),
         cmocka_unit_test(what_a_peer_gave_whole_in_the_same_turn_is_waited_for),
         cmocka_unit_test(what_came_from_a_peer_between_two_parts_is_passed_over),
+        cmocka_unit_test(a_file_that_pauses_loses_nothing),
         cmocka_unit_test(a_small_disk_says_so_and_keeps_what_it_took),
         cmocka_unit_test(one_import_at_a_time_and_a_silent_one_is_dropped),
         cmocka_unit_test(a_daemon_that_dies_while_it_imports_has_lost_nothing),

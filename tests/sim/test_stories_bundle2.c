@@ -136,6 +136,15 @@ static void a_file_joins_the_branches_wherever_its_reader_stands(void **state)
             passes = outcome.passes > passes ? outcome.passes : passes;
         }
         assert_true(passes > 1); /* on the side it had to be read again */
+        /* from the merge head on all goes its usual way */
+        sim_publish(sim, parted.a, "suite", 2, 200, 1);
+        bundle_export(sim, parted.a, &parted.merged);
+        for (unsigned i = 0; i < 2; i++) {
+            struct bundle_outcome next = bundle_import(sim, readers[i], buf_bytes(&parted.merged));
+            assert_int_equal(next.accepted, 1);
+            assert_int_equal(next.passes, 1);
+            assert_true(sim_has(sim, readers[i], parted.a, "suite-1"));
+        }
         struct bundle_outcome late = bundle_import(sim, parted.c, buf_bytes(&parted.second));
         assert_int_equal(late.err, ERR_OK);
         assert_int_equal(late.accepted, 0);
