@@ -519,17 +519,35 @@ void links_tick(struct node *node)
     }
 }
 
+/* When links_tick has something to do for it. Never counted from now: who is busy asks for this
+ * after every turn, and would put it off for ever. */
+static uint64_t link_wake_ms(const struct link *link)
+{
+    if (link->state == LINK_CLOSING) {
+        return UINT64_MAX;
+    }
+    if (link->state != LINK_READY) {
+        return link->up_ms + HANDSHAKE_MS;
+    }
+    uint64_t quiet_ms = link->heard_ms < link->said_ms ? link->heard_ms : link->said_ms;
+    uint64_t times[] = {
+        link->heard_ms + DEAD_MS,
+        (quiet_ms > link->ping_ms ? quiet_ms : link->ping_ms) + PING_MS,
+        link->rekey_ms + REKEY_PERIOD_MS,
+        link->cursor_due_ms == 0 ? UINT64_MAX : link->cursor_due_ms,
+    };
+    uint64_t due = UINT64_MAX;
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        due = times[i] < due ? times[i] : due;
+    }
+    return due;
+}
+
 uint64_t links_wake_ms(const struct node *node)
 {
     uint64_t wake = UINT64_MAX;
     for (size_t i = 0; i < node->link_count; i++) {
-        const struct link *link = node->links[i];
-        uint64_t due = link->state == LINK_READY     ? node->now_ms + PING_MS / 6
-                       : link->state == LINK_CLOSING ? UINT64_MAX
-                                                     : link->up_ms + HANDSHAKE_MS;
-        if (link->state == LINK_READY && link->cursor_due_ms != 0 && link->cursor_due_ms < due) {
-            due = link->cursor_due_ms;
-        }
+        uint64_t due = link_wake_ms(node->links[i]);
         wake = due < wake ? due : wake;
     }
     return wake;

@@ -83,6 +83,25 @@ static void a_peer_whose_power_goes_is_missed_within_90_s(void **state)
     print_message("slowest: %llu ms\n", (unsigned long long) slowest);
 }
 
+/* A daemon asks for the next wake-up after every turn, and forgets the one before. */
+static void who_is_asked_all_the_time_forgets_no_time(void **state)
+{
+    (void) state;
+    unsigned a, b;
+    struct sim *sim = pair(50, 1000, &a, &b);
+    sim_cut(sim, a, b, true);
+    uint64_t wake_ms = node_wake_ms(sim->labs[a]->node);
+    for (unsigned i = 0; i < 800 && believes(sim, a, b); i++) {
+        (void) sim_publish(sim, a, "neu", 1, 100, i);
+        uint64_t next_ms = node_wake_ms(sim->labs[a]->node);
+        assert_true(wake_ms <= sim->labs[a]->node->now_ms || next_ms <= wake_ms);
+        wake_ms = next_ms;
+        sim_run(sim, 200);
+    }
+    assert_false(believes(sim, a, b));
+    sim_free(sim);
+}
+
 static void a_way_that_swallows_everything_is_noticed_within_90_s(void **state)
 {
     (void) state;
@@ -381,6 +400,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_peer_whose_power_goes_is_missed_within_90_s),
+        cmocka_unit_test(who_is_asked_all_the_time_forgets_no_time),
         cmocka_unit_test(a_way_that_swallows_everything_is_noticed_within_90_s),
         cmocka_unit_test(whoever_is_back_is_linked_again_within_30_s),
         cmocka_unit_test(who_loses_the_network_finds_everybody_again_within_30_s),
