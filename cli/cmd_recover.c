@@ -67,6 +67,12 @@ static enum err targets_parse(struct recovery *recovery)
     return ERR_OK;
 }
 
+static enum err from_whom(struct cli *cli)
+{
+    return flaw_set(&cli->flaw, ERR_USAGE, N_("from whom? no peer was given"),
+                    N_("add --from LAB@HOST:PORT, of a lab that knew this one"));
+}
+
 /* ---- the directory ---- */
 
 static enum err listen_check(struct cli *cli, const char *listen)
@@ -88,8 +94,7 @@ static enum err prepare(struct recovery *recovery)
     time_t now = time(NULL);
     bool begun = renew_recovering(cli->dir, &recovery->root.lab);
     if (!begun && recovery->count == 0) {
-        return flaw_set(&cli->flaw, ERR_USAGE, N_("from whom? no peer was given"),
-                        N_("add --from LAB@HOST:PORT, of a lab that knew this one"));
+        return from_whom(cli);
     }
     enum err err =
         begun ? ERR_OK
@@ -300,6 +305,9 @@ static enum err pull(struct recovery *recovery)
     progress_begin(&progress, N_("pulling"), !cli->voice.json && !cli->voice.quiet);
     for (;;) {
         err = look(recovery);
+        if (err == ERR_OK && recovery->count == 0) {
+            err = from_whom(cli); /* stopped the last time before the daemon had heard of any */
+        }
         bool late = when_now_ms() - begun_ms >= patience_ms;
         if (err == ERR_OK && late && heard(recovery, PEER_LINKED) == 0) {
             err = nobody(recovery);
