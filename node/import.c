@@ -418,6 +418,9 @@ enum err import_request(struct node *node, struct client *client, uint32_t id,
     buf_put(&importing->in, part);
     importing->end = end;
     importing->touched_ms = node->now_ms;
+    if (import_fetching(importing)) {
+        importing->reading.fetch->progress_ms = node->now_ms;
+    }
     importing->waits[importing->wait_count++] = id;
     if (importing->in.err != ERR_OK) {
         return importing->in.err;

@@ -208,7 +208,6 @@ enum err reading_delta(struct node *node, struct importing *importing, const str
         return err == ERR_OK ? import_judge(node, importing, NULL) : err;
     }
     opening_pass(reading, &rest.delta.opening);
-    reading->fetch->progress_ms = node->now_ms;
     bool empty = rest.delta.entries.count == 0 && rest.delta.withdrawn.size == 0 &&
                  rest.delta.opening.count == 0;
     return empty ? ERR_OK : delta_feed(node, importing, &rest);
