@@ -845,6 +845,7 @@ static enum err own_hold(struct node *node, const struct head *head, uint64_t ar
     uint64_t old_n = own->held ? own->head.n : 0;
     own->head = *head;
     own->held = true;
+    own->reseal = false;
     own->arrival = arrival;
     return node_changed(node, own->catalogue, old_n);
 }
