@@ -39,6 +39,8 @@ struct life {
     uint64_t dice;
     unsigned faults;
     unsigned honest, labs; /* liars are the last */
+    bool guards;           /* outlive their stores */
+    unsigned unlucky;      /* whose directory is copied and put back */
     bool cut[SWARM_LABS_MAX][SWARM_LABS_MAX];
     bool live[SWARM_LABS_MAX];
     struct sight sights[SWARM_LABS_MAX][SWARM_SLUGS];
@@ -147,12 +149,14 @@ static void draw(struct life *life, const struct swarm_options *options)
     if (has(life, FAULT_RESTORE)) { /* what tells a copy put back is the time */
         life->faults &= ~(1u << FAULT_CLOCK);
     }
-    sim_guards(life->sim, pick(life, 2) == 0);
+    life->guards = pick(life, 2) == 0;
+    sim_guards(life->sim, life->guards);
     life->honest = 2 + pick(life, SWARM_LABS_MAX - 4);
     if (options->labs_max != 0 && life->honest > options->labs_max) {
         life->honest = options->labs_max;
     }
     unsigned liars = 1 + pick(life, 2);
+    life->unlucky = pick(life, life->honest);
     life->labs = life->honest + (has(life, FAULT_LIAR) ? liars : 0);
     unsigned split = 1 + pick(life, 900);
     unsigned late = 1 + pick(life, 800);
@@ -315,15 +319,18 @@ static void copy(struct life *life, unsigned lab)
         life->loose[lab] = true;
     }
     start(life, lab);
+    if (life->live[lab] && pick(life, 2) == 0) {
+        write_some(life, lab); /* before anybody could tell it anything */
+    }
 }
 
 static void keep_house(struct life *life, unsigned lab)
 {
-    bool keys = pick(life, 3) == 0;
-    if (keys && has(life, FAULT_ROTATE)) {
+    bool keys = pick(life, 2) == 0;
+    if (keys && has(life, FAULT_ROTATE) && life->live[lab]) {
         rotate(life, lab);
-    } else if (!keys && has(life, FAULT_RESTORE) && lab < life->honest) {
-        copy(life, lab);
+    } else if (!keys && has(life, FAULT_RESTORE) && life->live[life->unlucky]) {
+        copy(life, life->unlucky);
     }
 }
 
@@ -361,7 +368,7 @@ static void act(struct life *life)
 {
     unsigned lab = pick(life, life->labs);
     unsigned other = pick(life, life->labs);
-    unsigned what = pick(life, 15);
+    unsigned what = pick(life, 16);
     if (what < 7 && life->live[lab]) {
         write_some(life, lab);
     } else if (what == 7 && life->live[lab]) {
@@ -374,7 +381,7 @@ static void act(struct life *life)
         disk(life, lab);
     } else if (what == 11) {
         clock_jump(life, lab);
-    } else if (what == 14 && life->live[lab]) {
+    } else if (what >= 14) {
         keep_house(life, lab);
     } else if (what >= 12 && lab != other) {
         link_act(life, lab, other);
@@ -383,7 +390,9 @@ static void act(struct life *life)
 
 /* ---- the end ---- */
 
-/* What copies put back have signed is joined again, or given up where nobody holds it. */
+/* What copies put back have signed is joined again, or given up where nobody holds it. What parted
+ * before an earlier merge, or was proven and is in no store any more, cannot be joined: new keys
+ * end that. */
 static void repair(struct life *life)
 {
     for (unsigned lab = 0; lab < life->honest; lab++) {
@@ -391,6 +400,7 @@ static void repair(struct life *life)
         for (unsigned tries = 0; frozen && tries < REPAIRS_MAX && !failed(life); tries++) {
             sim_run(life->sim, REPAIR_MS);
             (void) sim_repair(life->sim, lab, tries > REPAIRS_MAX / 2, &frozen);
+            frozen = frozen && (tries < REPAIRS_MAX / 2 || sim_rotate(life->sim, lab) != ERR_OK);
         }
         if (frozen && !failed(life)) {
             (void) snprintf(life->failure, sizeof life->failure,
@@ -471,6 +481,10 @@ static void look(struct life *life)
     notice(life);
     for (unsigned lab = 0; lab < life->honest; lab++) {
         sim_check(life->sim, lab);
+        if (life->guards && life->live[lab] && sim_forked(life->sim, lab, lab) && !failed(life)) {
+            (void) snprintf(life->failure, sizeof life->failure,
+                            "lab %u forked where its guard survived", lab);
+        }
     }
 }
 
