@@ -197,7 +197,7 @@ struct batch {
     struct draft draft;
     struct buf statuses, errors, revs; /* one byte a record; packed rows */
     size_t rev_count;
-    struct buf places; /* one for each change of the draft: own.c */
+    struct buf places; /* one for each change of the draft: batch.c */
     size_t error_count;
 };
 
@@ -638,13 +638,15 @@ void answer_done(struct answer *answer);
 void own_answer(struct node *node, enum err err);
 MUST_USE enum err own_job(struct node *node);
 MUST_USE enum err own_job_done(struct node *node, const struct job *job);
-MUST_USE enum err batch_drop(struct node *node, struct batch *batch);
 /* A head of the own catalogue as it is planned. */
 MUST_USE enum err own_sign(struct node *node, const struct plan *plan, uint64_t n,
                            const struct hash *history, struct head *ret_head,
                            struct buf *signed_head);
 void own_undo(struct node *node);
 void own_done(struct own *own);
+
+/* batch.c */
+MUST_USE enum err batch_drop(struct node *node, struct batch *batch);
 
 /* client.c */
 struct client *client_find(struct node *node, uint32_t number);
