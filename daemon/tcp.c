@@ -2,280 +2,28 @@
 /*
  * daemon/tcp.c: see tcp.h.
  *
- * A link is made by an accepted connection or by tcp_dial; its events are recorded in its source;
- * its memory is freed once its handle is closed and its last item was stepped. A timer sweeps over
- * deadlines (connect, drain, stalled writes) while there are any.
+ * The listener and the links as a whole: one is made by an accepted connection or by tcp_dial
+ * (dial.c) and lives in tcplink.c. A timer sweeps over deadlines (connect, drain, stalled writes)
+ * while there are any.
  */
 #include "daemon/tcp.h"
 
 #include <arpa/inet.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/limits.h"
 #include "base/must.h"
+#include "daemon/dial.h"
 #include "daemon/log.h"
-#include "daemon/outq.h"
-
-enum state { RESOLVING, CONNECTING, RETRYING, OPEN, DRAINING, CLOSING, GONE };
-
-#define EDGE(state) (1u << (state))
-static const unsigned edges[] = {
-    [RESOLVING] = EDGE(CONNECTING) | EDGE(GONE),
-    [CONNECTING] = EDGE(OPEN) | EDGE(RETRYING) | EDGE(CLOSING),
-    [RETRYING] = EDGE(CONNECTING) | EDGE(GONE),
-    [OPEN] = EDGE(DRAINING) | EDGE(CLOSING),
-    [DRAINING] = EDGE(CLOSING),
-    [CLOSING] = EDGE(GONE),
-    [GONE] = 0,
-};
-
-struct tcp_link {
-    struct source source; /* first: a source of ours is its link */
-    struct tcp *tcp;
-    struct tcp_link *next;
-    enum state state;
-    uint32_t number;
-    bool dialled, reading, dirty, shut, up_waits, resolves;
-    struct lab_id lab;
-    char address[PEER_ADDRESS_MAX];
-    uv_tcp_t handle;
-    uv_connect_t connect;
-    uv_shutdown_t shutdown;
-    uv_getaddrinfo_t resolver;
-    struct addrinfo *found, *found_at; /* of the dialled name, and the one being tried */
-    struct outq out;
-    struct item up, room, down; /* fixed */
-    uint64_t deadline_ms;       /* CONNECTING, DRAINING */
-    uint64_t sent, sent_ms;     /* as last seen to move */
-};
-
-static void move(struct tcp_link *link, enum state state)
-{
-    must((edges[link->state] & EDGE(state)) != 0);
-    link->state = state;
-}
-
-static uint64_t now_ms(const struct tcp *tcp)
-{
-    return uv_now(tcp->loop);
-}
+#include "daemon/tcplink.h"
 
 static void on_sweep(uv_timer_t *timer);
 
-static void sweep_start(struct tcp *tcp)
+void tcp_sweep_start(struct tcp *tcp)
 {
     if (!uv_is_active((uv_handle_t *) &tcp->sweep) && !uv_is_closing((uv_handle_t *) &tcp->sweep)) {
         (void) uv_timer_start(&tcp->sweep, on_sweep, TCP_SWEEP_MS, TCP_SWEEP_MS);
-    }
-}
-
-/* ---- the end of a link ---- */
-
-static void link_unlink(struct tcp_link *link)
-{
-    struct tcp_link **at = &link->tcp->links;
-    while (*at != link) {
-        must(*at != NULL);
-        at = &(*at)->next;
-    }
-    *at = link->next;
-}
-
-static void link_free(struct tcp_link *link)
-{
-    must(link->state == GONE);
-    must(!link->resolves);
-    link_unlink(link);
-    inbox_forget(link->tcp->inbox, &link->source);
-    outq_done(&link->out);
-    uv_freeaddrinfo(link->found);
-    free(link);
-}
-
-/* Frees it when nothing refers to it any more. */
-static void link_settle(struct tcp_link *link)
-{
-    bool waits = link->source.first != NULL && !link->tcp->stopping;
-    if (link->state == GONE && !waits && !link->resolves) {
-        link_free(link);
-    }
-}
-
-static void accept_more(struct tcp *tcp);
-
-static void on_closed(uv_handle_t *handle)
-{
-    struct tcp_link *link = handle->data;
-    struct tcp *tcp = link->tcp;
-    move(link, GONE);
-    tcp->count--;
-    link_settle(link);
-    accept_more(tcp);
-}
-
-static void link_news(struct tcp_link *link, struct item *item, enum event_kind kind)
-{
-    item->fixed = true;
-    item->event = (struct event){
-        .kind = kind,
-        .link = link->number,
-        .dialled = link->dialled,
-        .lab = link->lab,
-        .address = link->address,
-        .queued = kind == EVENT_LINK_ROOM ? outq_size(&link->out) : 0,
-    };
-    inbox_put(link->tcp->inbox, &link->source, item);
-}
-
-/* Closes the socket now. */
-static void link_cut(struct tcp_link *link)
-{
-    if (link->state == CLOSING || link->state == GONE) {
-        return;
-    }
-    bool was_up = link->state == OPEN || link->state == DRAINING;
-    move(link, CLOSING);
-    link->reading = false;
-    link_news(link, &link->down, was_up ? EVENT_LINK_DOWN : EVENT_DIAL_FAILED);
-    uv_close((uv_handle_t *) &link->handle, on_closed);
-}
-
-/* A dial that has no socket (yet, or between two addresses) comes to nothing. */
-static void dial_failed(struct tcp_link *link)
-{
-    move(link, GONE);
-    link->tcp->count--;
-    link_news(link, &link->down, EVENT_DIAL_FAILED);
-}
-
-static void on_shut(uv_shutdown_t *request, int status)
-{
-    struct tcp_link *link = request->data;
-    if (status == UV_ECANCELED) {
-        return;
-    }
-    uint64_t end_ms = now_ms(link->tcp) + TCP_DRAIN_END_MS;
-    link->deadline_ms = end_ms < link->deadline_ms ? end_ms : link->deadline_ms;
-}
-
-/* DRAINING and all is out: says so to the other side and waits for it a little, because closing
- * with bytes unread would destroy what is still on its way. */
-static void drained(struct tcp_link *link)
-{
-    if (link->shut || outq_size(&link->out) > 0) {
-        return;
-    }
-    link->shut = true;
-    link->shutdown.data = link;
-    bool nothing_said = outq_sent(&link->out) == 0;
-    if (nothing_said || uv_shutdown(&link->shutdown, (uv_stream_t *) &link->handle, on_shut) != 0) {
-        link_cut(link);
-    }
-}
-
-/* ---- reading ---- */
-
-static bool may_read(const struct tcp_link *link)
-{
-    if (link->state == DRAINING) {
-        return true; /* to drop it */
-    }
-    return link->state == OPEN && link->source.size <= PEER_IN_SIZE_MAX &&
-           link->tcp->inbox->size <= TCP_IN_SIZE_MAX;
-}
-
-static void on_alloc(uv_handle_t *handle, size_t wanted, uv_buf_t *ret_buf)
-{
-    (void) wanted;
-    struct tcp_link *link = handle->data;
-    struct tcp *tcp = link->tcp;
-    if (tcp->spare == NULL) {
-        tcp->spare = buf_new(TCP_READ_SIZE);
-    }
-    *ret_buf = tcp->spare == NULL
-                   ? uv_buf_init(NULL, 0)
-                   : uv_buf_init((char *) tcp->spare->data, (unsigned) tcp->spare->cap);
-}
-
-/* The bytes just read, to keep: the read buffer itself, or a copy of a few. NULL without memory. */
-static struct buf *read_take(struct tcp *tcp, size_t size)
-{
-    struct buf *read = tcp->spare;
-    if (size > TCP_READ_COPY_MAX) {
-        tcp->spare = NULL;
-        read->size = size;
-        return read;
-    }
-    struct buf *copy = buf_new(size);
-    if (copy != NULL) {
-        buf_put(copy, bytes_of(read->data, size));
-    }
-    return copy;
-}
-
-static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *into)
-{
-    (void) into;
-    struct tcp_link *link = stream->data;
-    if (size == 0 || (link->state != OPEN && link->state != DRAINING)) {
-        return;
-    }
-    if (size < 0) {
-        link_cut(link);
-        return;
-    }
-    if (link->state == DRAINING) {
-        return;
-    }
-    struct buf *bytes = read_take(link->tcp, (size_t) size);
-    struct event event = {.kind = EVENT_LINK_BYTES, .link = link->number};
-    if (bytes == NULL ||
-        inbox_put_bytes(link->tcp->inbox, &link->source, &event, bytes, 1) != ERR_OK) {
-        link_cut(link);
-    } else if (!may_read(link)) {
-        link->reading = false;
-        (void) uv_read_stop(stream);
-    }
-}
-
-static void read_on(struct tcp_link *link)
-{
-    if (link->reading || (link->state != OPEN && link->state != DRAINING) || !may_read(link)) {
-        return;
-    }
-    if (uv_read_start((uv_stream_t *) &link->handle, on_alloc, on_read) == 0) {
-        link->reading = true;
-    } else {
-        link_cut(link);
-    }
-}
-
-static void on_stepped(struct source *source)
-{
-    struct tcp_link *link = (struct tcp_link *) source;
-    link_settle(link);
-}
-
-/* ---- writing ---- */
-
-static void on_progress(struct outq *outq, enum err err)
-{
-    struct tcp_link *link = outq->user;
-    if (link->state != OPEN && link->state != DRAINING) {
-        return;
-    }
-    if (err != ERR_OK) {
-        link_cut(link);
-    } else if (link->state == DRAINING) {
-        drained(link);
-    } else if (outq_size(outq) < PEER_OUT_SIZE_LOW) {
-        link_news(link, &link->room, EVENT_LINK_ROOM);
-    }
-    if (link->room.waiting) {
-        link->room.event.queued = outq_size(outq);
     }
 }
 
@@ -297,27 +45,7 @@ void tcp_send(struct tcp *tcp, uint32_t number, struct buf *piece)
     }
     link->dirty = true;
     if (outq_take(&link->out, piece) != ERR_OK || outq_size(&link->out) > 4u * PEER_OUT_SIZE_MAX) {
-        link_cut(link);
-    }
-}
-
-static void link_flush(struct tcp_link *link)
-{
-    if (!link->dirty || link->state != OPEN) {
-        return;
-    }
-    link->dirty = false;
-    if (outq_flush(&link->out) != ERR_OK) {
-        link_cut(link);
-        return;
-    }
-    size_t queued = outq_size(&link->out);
-    if (queued < PEER_OUT_SIZE_LOW) {
-        link_news(link, &link->room, EVENT_LINK_ROOM);
-    }
-    link->room.event.queued = queued;
-    if (queued > 0) {
-        sweep_start(link->tcp);
+        tcplink_cut(link);
     }
 }
 
@@ -327,17 +55,17 @@ void tcp_close(struct tcp *tcp, uint32_t number)
     if (link == NULL || link->state != OPEN) {
         return;
     }
-    link_flush(link);
+    tcplink_flush(link);
     if (link->state != OPEN) {
         return;
     }
-    move(link, DRAINING);
+    tcplink_move(link, DRAINING);
     inbox_forget(tcp->inbox, &link->source);
-    link->deadline_ms = now_ms(tcp) + TCP_DRAIN_MS;
-    sweep_start(tcp);
-    read_on(link);
+    link->deadline_ms = tcp_now_ms(tcp) + TCP_DRAIN_MS;
+    tcp_sweep_start(tcp);
+    tcplink_read_on(link);
     if (link->state == DRAINING) {
-        drained(link);
+        tcplink_drained(link);
     }
 }
 
@@ -346,28 +74,10 @@ void tcp_performed(struct tcp *tcp)
     struct tcp_link *next = NULL;
     for (struct tcp_link *link = tcp->links; link != NULL; link = next) {
         next = link->next;
-        link_flush(link);
-        read_on(link);
+        tcplink_flush(link);
+        tcplink_read_on(link);
     }
-    accept_more(tcp);
-}
-
-/* ---- beginning ---- */
-
-static struct tcp_link *link_new(struct tcp *tcp, enum state state)
-{
-    struct tcp_link *link = calloc(1, sizeof *link);
-    if (link == NULL) {
-        return NULL;
-    }
-    link->tcp = tcp;
-    link->state = state;
-    link->source.ring = INBOX_LINKS;
-    link->source.stepped = on_stepped;
-    link->next = tcp->links;
-    tcp->links = link;
-    tcp->count++;
-    return link;
+    tcp_accept_more(tcp);
 }
 
 /* The address of a socket as text; an IPv4 address in IPv6 form is shown as IPv4. */
@@ -399,23 +109,6 @@ void tcp_ip_of(const char *address, char ret_ip[ADDRESS_TEXT_MAX])
     }
 }
 
-/* The socket stands. */
-static void link_open(struct tcp_link *link)
-{
-    uv_os_fd_t fd = -1;
-    unsigned timeout_ms = TCP_STALL_MS;
-    if (uv_fileno((uv_handle_t *) &link->handle, &fd) == 0) {
-        (void) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
-    }
-    (void) uv_tcp_nodelay(&link->handle, 1);
-    (void) uv_tcp_keepalive(&link->handle, 1, 60);
-    outq_init(&link->out, (uv_stream_t *) &link->handle, on_progress, link);
-    link->sent_ms = now_ms(link->tcp);
-    link->number = ++link->tcp->number;
-    link_news(link, &link->up, EVENT_LINK_UP);
-    read_on(link);
-}
-
 static bool may_accept(const struct tcp *tcp)
 {
     return !tcp->stopping && tcp->count < tcp->cap && tcp->ups < TCP_UPS_MAX;
@@ -423,29 +116,28 @@ static bool may_accept(const struct tcp *tcp)
 
 static void accept_one(struct tcp *tcp)
 {
-    struct tcp_link *link = link_new(tcp, OPEN);
+    struct tcp_link *link = tcplink_new(tcp, OPEN);
     if (link == NULL) {
         tcp->backlog = true;
         return;
     }
     must(uv_tcp_init(tcp->loop, &link->handle) == 0);
     link->handle.data = link;
-    outq_init(&link->out, (uv_stream_t *) &link->handle, on_progress, link);
     struct sockaddr_storage from = {0};
     int size = sizeof from;
     if (uv_accept((uv_stream_t *) &tcp->listener, (uv_stream_t *) &link->handle) != 0 ||
         uv_tcp_getpeername(&link->handle, (struct sockaddr *) &from, &size) != 0) {
-        move(link, CLOSING); /* nobody heard of it: no LINK_DOWN */
-        uv_close((uv_handle_t *) &link->handle, on_closed);
+        tcplink_move(link, CLOSING); /* nobody heard of it: no LINK_DOWN */
+        uv_close((uv_handle_t *) &link->handle, tcplink_closed);
         return;
     }
     sockaddr_print((struct sockaddr *) &from, link->address, sizeof link->address);
     link->up_waits = true;
     tcp->ups++;
-    link_open(link);
+    tcplink_open(link);
 }
 
-static void accept_more(struct tcp *tcp)
+void tcp_accept_more(struct tcp *tcp)
 {
     if (tcp->backlog && tcp->listener_open && may_accept(tcp)) {
         tcp->backlog = false;
@@ -461,7 +153,7 @@ void tcp_stepped_up(struct tcp *tcp, struct source *source, bool admitted)
     tcp->ups--;
     if (!admitted) {
         inbox_forget(tcp->inbox, source);
-        link_cut(link);
+        tcplink_cut(link);
     }
 }
 
@@ -489,8 +181,8 @@ static void on_connection(uv_stream_t *listener, int status)
         log_write(LOG_LEVEL_WARNING, "listen-pause", "%s; listening again in a moment",
                   uv_strerror(status));
         listener_close(tcp);
-        tcp->relisten_ms = now_ms(tcp) + TCP_RELISTEN_MS;
-        sweep_start(tcp);
+        tcp->relisten_ms = tcp_now_ms(tcp) + TCP_RELISTEN_MS;
+        tcp_sweep_start(tcp);
         return;
     }
     if (may_accept(tcp)) {
@@ -518,123 +210,9 @@ static int listener_open(struct tcp *tcp)
     return code;
 }
 
-/* ---- dialling ---- */
-
-static void dial_next(struct tcp_link *link);
-
-static void on_retry_closed(uv_handle_t *handle)
-{
-    struct tcp_link *link = handle->data;
-    link->found_at = link->found_at->ai_next;
-    if (link->found_at == NULL || link->tcp->stopping) {
-        dial_failed(link);
-        link_settle(link);
-    } else {
-        dial_next(link);
-    }
-}
-
-/* This address does not answer: the next one, if any. */
-static void dial_retry(struct tcp_link *link)
-{
-    move(link, RETRYING);
-    uv_close((uv_handle_t *) &link->handle, on_retry_closed);
-}
-
-static void on_connect(uv_connect_t *request, int status)
-{
-    struct tcp_link *link = request->data;
-    if (link->state != CONNECTING) {
-        return;
-    }
-    if (status != 0) {
-        dial_retry(link);
-        return;
-    }
-    move(link, OPEN);
-    link_open(link);
-}
-
-static void dial_next(struct tcp_link *link)
-{
-    if (uv_tcp_init(link->tcp->loop, &link->handle) != 0) {
-        dial_failed(link);
-        return;
-    }
-    move(link, CONNECTING);
-    link->handle.data = link;
-    link->connect.data = link;
-    bool others = link->found_at->ai_next != NULL;
-    uv_update_time(link->tcp->loop);
-    link->deadline_ms = now_ms(link->tcp) + (others ? TCP_CONNECT_TRY_MS : TCP_CONNECT_MS);
-    sweep_start(link->tcp);
-    if (uv_tcp_connect(&link->connect, &link->handle, link->found_at->ai_addr, on_connect) != 0) {
-        dial_retry(link);
-    }
-}
-
-static void lookup_next(struct tcp *tcp);
-
-static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
-{
-    struct tcp_link *link = request->data;
-    struct tcp *tcp = link->tcp;
-    link->resolves = false;
-    tcp->lookups--;
-    if (link->state == GONE) { /* given up meanwhile */
-        uv_freeaddrinfo(found);
-        link_settle(link);
-    } else if (status != 0 || found == NULL) {
-        dial_failed(link);
-        link_settle(link);
-    } else {
-        link->found = link->found_at = found;
-        dial_next(link);
-    }
-    lookup_next(tcp);
-}
-
-/* ERR_INVALID: no address; ERR_NET: no look-up. With `now`, only numbers are understood. */
-static enum err lookup(struct tcp_link *link, bool now)
-{
-    struct address address;
-    if (address_parse(bytes_of_str(link->address), &address) != ERR_OK || address.host[0] == '\0') {
-        return ERR_INVALID;
-    }
-    char port[8];
-    (void) snprintf(port, sizeof port, "%u", (unsigned) address.port);
-    struct addrinfo hints = {
-        .ai_family = AF_UNSPEC,
-        .ai_socktype = SOCK_STREAM,
-        .ai_flags = AI_NUMERICSERV | (now ? AI_NUMERICHOST : AI_ADDRCONFIG),
-    };
-    link->resolver.data = link;
-    int code = uv_getaddrinfo(link->tcp->loop, &link->resolver, now ? NULL : on_resolved,
-                              address.host, port, &hints);
-    return code == 0 ? ERR_OK : ERR_NET;
-}
-
-/* Look-ups block a worker each: a few at a time, the others wait in RESOLVING. */
-static void lookup_next(struct tcp *tcp)
-{
-    struct tcp_link *next = NULL;
-    for (struct tcp_link *link = tcp->links; link != NULL; link = next) {
-        next = link->next;
-        if (link->state != RESOLVING || link->resolves || tcp->lookups >= TCP_LOOKUPS_MAX) {
-            continue;
-        }
-        if (lookup(link, false) == ERR_OK) {
-            link->resolves = true;
-            tcp->lookups++;
-        } else {
-            dial_failed(link);
-        }
-    }
-}
-
 void tcp_dial(struct tcp *tcp, const struct lab_id *lab, const char *address)
 {
-    struct tcp_link *link = link_new(tcp, RESOLVING);
+    struct tcp_link *link = tcplink_new(tcp, RESOLVING);
     if (link == NULL) {
         log_write(LOG_LEVEL_ERROR, "no-memory", "a dial was dropped");
         return;
@@ -646,48 +224,10 @@ void tcp_dial(struct tcp *tcp, const struct lab_id *lab, const char *address)
         dial_failed(link);
         return;
     }
-    enum err err = lookup(link, true);
-    if (err == ERR_INVALID) {
-        dial_failed(link);
-    } else if (err == ERR_OK) {
-        link->found = link->found_at = link->resolver.addrinfo;
-        dial_next(link);
-    } else {
-        lookup_next(tcp);
-    }
+    dial_begin(link);
 }
 
 /* ---- deadlines ---- */
-
-/* Looks after one link; true while it must be looked at again. */
-static bool link_sweep(struct tcp_link *link, uint64_t now)
-{
-    if (link->state == CONNECTING) {
-        if (now >= link->deadline_ms) {
-            dial_retry(link);
-        }
-        return true;
-    }
-    if (link->state == DRAINING) {
-        if (now >= link->deadline_ms) {
-            link_cut(link);
-        }
-        return true;
-    }
-    if (link->state != OPEN || outq_size(&link->out) == 0) {
-        link->sent_ms = now;
-        return false;
-    }
-    uint64_t sent = outq_sent(&link->out);
-    if (sent != link->sent) {
-        link->sent = sent;
-        link->sent_ms = now;
-    } else if (now - link->sent_ms >= TCP_STALL_MS) {
-        log_write(LOG_LEVEL_INFO, "link-stalled", "%s takes no bytes; closed", link->address);
-        link_cut(link);
-    }
-    return true;
-}
 
 static void relisten(struct tcp *tcp)
 {
@@ -695,19 +235,19 @@ static void relisten(struct tcp *tcp)
     int code = listener_open(tcp);
     if (code != 0) {
         log_write(LOG_LEVEL_WARNING, "listen-pause", "%s; trying again", uv_strerror(code));
-        tcp->relisten_ms = now_ms(tcp) + TCP_RELISTEN_MS;
+        tcp->relisten_ms = tcp_now_ms(tcp) + TCP_RELISTEN_MS;
     }
 }
 
 static void on_sweep(uv_timer_t *timer)
 {
     struct tcp *tcp = timer->data;
-    uint64_t now = now_ms(tcp);
+    uint64_t now = tcp_now_ms(tcp);
     bool again = false;
     struct tcp_link *next = NULL;
     for (struct tcp_link *link = tcp->links; link != NULL; link = next) {
         next = link->next;
-        again = link_sweep(link, now) || again;
+        again = tcplink_sweep(link, now) || again;
     }
     bool closed = !uv_is_active((uv_handle_t *) &tcp->listener);
     if (tcp->relisten_ms != 0 && now >= tcp->relisten_ms && closed && !tcp->stopping) {
@@ -730,7 +270,7 @@ enum err tcp_init(struct tcp *tcp, uv_loop_t *loop, struct inbox *inbox, unsigne
 void tcp_set_cap(struct tcp *tcp, unsigned cap)
 {
     tcp->cap = cap;
-    accept_more(tcp);
+    tcp_accept_more(tcp);
 }
 
 /* Every address of this machine: IPv6 sockets take IPv4 as well, where there is IPv6. */
@@ -805,11 +345,11 @@ void tcp_stop(struct tcp *tcp)
         } else if (link->state == RESOLVING) {
             (void) (link->resolves && uv_cancel((uv_req_t *) &link->resolver));
             dial_failed(link);
-            link_settle(link);
+            tcplink_settle(link);
         } else if (link->state == CONNECTING) {
-            link_cut(link);
+            tcplink_cut(link);
         } else {
-            link_settle(link);
+            tcplink_settle(link);
         }
     }
 }

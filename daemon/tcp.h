@@ -71,6 +71,10 @@ void tcp_stepped_up(struct tcp *tcp, struct source *source, bool admitted);
 /* The IP in the address of an inbound link, as node_accepts wants it. */
 void tcp_ip_of(const char *address, char ret_ip[ADDRESS_TEXT_MAX]);
 
+/* Of its links (tcplink.c, dial.c): one has ended, another may be accepted; one has a deadline. */
+void tcp_accept_more(struct tcp *tcp);
+void tcp_sweep_start(struct tcp *tcp);
+
 /* Closes the listener, drains all links, drops dials. The handles close by themselves. */
 void tcp_stop(struct tcp *tcp);
 /* After the loop has ended: frees what is left. */
