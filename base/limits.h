@@ -55,6 +55,7 @@
 #define QUOTA_ENTRIES 250000
 #define QUOTA_BYTES (512ull * 1024 * 1024)
 #define HINT_TTL_S (90ll * 24 * 3600)
+#define HINTS_MAX QUOTA_ENTRIES /* in one delta: the rest is mended */
 
 /* control socket */
 #define CTL_MSG_SIZE_MAX (1024 * 1024)

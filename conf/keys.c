@@ -323,6 +323,52 @@ enum err keys_load_set(const char *dir, const char *suffix, struct keys *ret_key
     return load_whole(dir, suffix, false, ret_keys, ret_say);
 }
 
+/* ---- the key of the retired slugs ---- */
+
+/* Under another name first: a power cut leaves the whole file or none. */
+static enum err retired_make(const struct keyfile_dir *dir)
+{
+    static const char new_name[] = KEYS_RETIRED ".new";
+    defer(keyfile_secret_free) uint8_t *seed = sodium_malloc(KEY_SIZE);
+    if (seed == NULL) {
+        return ERR_NOMEM;
+    }
+    randombytes_buf(seed, KEY_SIZE);
+    enum err err = keyfile_remove(dir, new_name);
+    if (err == ERR_OK) {
+        err = keyfile_key_create(dir, new_name, "retired", seed);
+    }
+    if (err == ERR_OK && renameat(dir->fd, new_name, dir->fd, KEYS_RETIRED) != 0) {
+        err = keyfile_err(errno);
+    }
+    if (err == ERR_OK) {
+        err = keyfile_dir_sync(dir);
+    }
+    if (err != ERR_OK) {
+        say_set(dir->say, "%s/" KEYS_RETIRED ": it cannot be made: %s; look at the disk", dir->name,
+                err_text(err));
+    }
+    return err;
+}
+
+enum err keys_retired(const char *dir, uint8_t ret_key[KEY_SIZE], struct say *ret_say)
+{
+    struct keyfile_dir open_dir;
+    enum err err =
+        sodium_init() < 0 ? ERR_INTERNAL : keyfile_dir_open(dir, false, ret_say, &open_dir);
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (!keyfile_there(&open_dir, KEYS_RETIRED)) {
+        err = retired_make(&open_dir);
+    }
+    if (err == ERR_OK) {
+        err = missing_is_bad(keyfile_key_read(&open_dir, KEYS_RETIRED, "retired", ret_key));
+    }
+    keyfile_dir_close(&open_dir);
+    return err;
+}
+
 void keys_done(struct keys *keys)
 {
     if (keys == NULL) {

@@ -6,6 +6,7 @@
  *   DIR/signing.key   signs heads                        one line each, mode 0600:
  *   DIR/link.key      authenticates links                "essaim-key-1 TYPE HEX\n", HEX = 32 bytes
  *   DIR/lab.record    the lab record signed by the root key (public, binary)
+ *   DIR/retired.key   hides which slugs were withdrawn; never in the store, so in no backup of it
  *
  * A lab that is being recovered has link.key and, instead of the others, recover.statement
  * (doc/protocol.md §9). DIR itself is ours and mode 0700.
@@ -22,6 +23,7 @@
 #define KEYS_LINK "link.key"
 #define KEYS_RECORD "lab.record"
 #define KEYS_STATEMENT "recover.statement"
+#define KEYS_RETIRED "retired.key"
 
 struct keys {
     struct lab_id lab;
@@ -48,6 +50,11 @@ MUST_USE enum err keys_load(const char *dir, struct keys *ret_keys, struct say *
 /* The same with `suffix` behind each name, and no other state than that of a lab. */
 MUST_USE enum err keys_load_set(const char *dir, const char *suffix, struct keys *ret_keys,
                                 struct say *ret_say);
+
+/* The key of the table `retired`, made here if there is none: at the first start of a lab, and where
+ * it was lost. What it hid before is then forgotten. ERR_KEY when the file is not as a key must be;
+ * ERR_IO, ERR_FULL, ERR_NOMEM. */
+MUST_USE enum err keys_retired(const char *dir, uint8_t ret_key[KEY_SIZE], struct say *ret_say);
 
 /* Wipes and frees. Accepts NULL and zeroed objects. */
 void keys_done(struct keys *keys);

@@ -348,9 +348,14 @@ static enum err store_begin(struct daemon *daemon)
         return err;
     }
     struct store_options options = {0};
+    err = keys_retired(daemon->options->dir, options.retired_key, &daemon->say);
+    if (err != ERR_OK) {
+        return err;
+    }
     randombytes_buf(options.fresh_index, sizeof options.fresh_index);
     randombytes_buf(options.fresh_instance, sizeof options.fresh_instance);
     err = store_open(path, &options, &daemon->store);
+    sodium_memzero(&options, sizeof options);
     if (err != ERR_OK) {
         say_set(&daemon->say, "%s: %s: %s; %s", path, err_code(err), err_text(err),
                 store_advice(err));

@@ -173,10 +173,15 @@ static enum err fetch_rest(struct fetch *fetch, struct txn *txn)
     return err == ERR_NOT_FOUND ? change_settle(&fetch->changes, NULL) : err;
 }
 
-/* The changes as the plan wants them. */
+/* The changes as the plan wants them. The hints are looked up once: what is mended later is not
+ * theirs to take away. */
 static enum err fetch_settle(struct fetch *fetch, struct txn *txn, struct buf *dropped)
 {
     enum err err = change_settle(&fetch->changes, dropped);
+    if (err == ERR_OK) {
+        err = change_hinted(txn, fetch->catalogue, &fetch->hints, &fetch->changes, dropped);
+    }
+    buf_clear(&fetch->hints);
     return err == ERR_OK && fetch->ask == ASK_ANEW ? fetch_rest(fetch, txn) : err;
 }
 
@@ -196,6 +201,7 @@ static enum err fetch_apply(struct node *node, struct fetch *fetch, struct txn *
         .replace = fetch->ask == ASK_ANEW,
         .from = from,
         .now_s = when_age_s(node),
+        .went = &node->went,
     };
     enum err err = catalogue_apply(txn, &apply, ret_arrival);
     if (err == ERR_OK) {
@@ -395,7 +401,8 @@ enum err fetch_end(struct node *node, struct link *link, const struct msg *msg)
     if (fetch_no_room(node, fetch)) {
         return ERR_OK;
     }
-    if (fetch->ask == ASK_BRANCH || fetch->has_staging || fetch->changes.count > JOB_CHANGES_MIN) {
+    size_t work = fetch->changes.count + fetch->hints.size / HINT_SIZE;
+    if (fetch->ask == ASK_BRANCH || fetch->has_staging || work > JOB_CHANGES_MIN) {
         fetch->complete = true;
         return fetch_stage(node, fetch);
     }

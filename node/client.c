@@ -15,6 +15,7 @@
 #include "proto/pack.h"
 
 #define WATCH_CATALOGUES_MAX 4096
+#define WATCH_WENT_MAX QUOTA_ENTRIES /* withdrawals one client was not told yet */
 
 struct client *client_find(struct node *node, uint32_t number)
 {
@@ -63,6 +64,9 @@ void client_down(struct node *node, struct client *client)
     import_drop(node, client);
     export_drop(client);
     buf_free(client->out);
+    for (size_t i = 0; i < client->watch_count; i++) {
+        buf_done(&client->watch_items[i].went);
+    }
     free(client->watch_items);
     free(client);
 }
@@ -325,38 +329,72 @@ static enum err watch_begin(struct client *client, uint32_t id)
     return ERR_OK;
 }
 
+static struct watch_item *watch_find(const struct client *client, uint32_t catalogue)
+{
+    for (size_t at = 0; at < client->watch_count; at++) {
+        if (client->watch_items[at].catalogue == catalogue) {
+            return &client->watch_items[at];
+        }
+    }
+    return NULL;
+}
+
+static enum err watch_add(struct client *client, const struct changed *changed)
+{
+    if (watch_find(client, changed->catalogue) != NULL ||
+        client->watch_count >= WATCH_CATALOGUES_MAX) {
+        return ERR_OK;
+    }
+    enum err err = node_grow((void **) &client->watch_items, client->watch_count,
+                             &client->watch_cap, sizeof *client->watch_items);
+    if (err != ERR_OK) {
+        return err;
+    }
+    struct watch_item *item = &client->watch_items[client->watch_count++];
+    *item = (struct watch_item){.catalogue = changed->catalogue, .after_rev = changed->old_n};
+    memset(item->after_slug.bytes, 0xff, SLUG_HASH_SIZE);
+    return ERR_OK;
+}
+
+/* What was withdrawn is told by its slug's hash, which is kept nowhere: in memory alone, and of who
+ * does not read for too long only so much. */
+static enum err watch_went(struct client *client, struct bytes went)
+{
+    struct watch_item *item = NULL;
+    for (size_t at = 0; at < went.size; at += WENT_SIZE) {
+        uint32_t id = be32_get(went.data + at);
+        if (item == NULL || item->catalogue != id) {
+            item = watch_find(client, id);
+        }
+        if (item == NULL || client->went_count == WATCH_WENT_MAX) {
+            continue;
+        }
+        buf_put(&item->went, bytes_of(went.data + at + 4, SLUG_HASH_SIZE));
+        if (item->went.err != ERR_OK) {
+            return item->went.err;
+        }
+        client->went_count++;
+    }
+    return ERR_OK;
+}
+
 /* What this turn changed is due to every watcher; what one was not told yet of a catalogue stays
  * due from there. */
 enum err watch_changed(struct node *node)
 {
-    for (size_t i = 0; i < node->client_count; i++) {
+    enum err err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < node->client_count; i++) {
         struct client *client = node->clients[i];
-        for (size_t k = 0; client->watching && k < node->changed_count; k++) {
-            const struct changed *changed = &node->changed[k];
-            size_t at = 0;
-            while (at < client->watch_count &&
-                   client->watch_items[at].catalogue != changed->catalogue) {
-                at++;
-            }
-            if (at < client->watch_count || at >= WATCH_CATALOGUES_MAX) {
-                continue;
-            }
-            enum err err = node_grow((void **) &client->watch_items, at, &client->watch_cap,
-                                     sizeof *client->watch_items);
-            if (err != ERR_OK) {
-                return err;
-            }
-            struct watch_item *item = &client->watch_items[client->watch_count++];
-            *item = (struct watch_item){
-                .catalogue = changed->catalogue,
-                .after_rev = changed->old_n,
-                .hints_after = changed->old_n,
-            };
-            memset(item->after_slug.bytes, 0xff, SLUG_HASH_SIZE);
+        for (size_t k = 0; err == ERR_OK && client->watching && k < node->changed_count; k++) {
+            err = watch_add(client, &node->changed[k]);
+        }
+        if (err == ERR_OK && client->watching) {
+            err = watch_went(client, buf_bytes(&node->went));
         }
     }
     node->changed_count = 0;
-    return ERR_OK;
+    buf_done(&node->went);
+    return err;
 }
 
 struct change_note {
@@ -425,27 +463,21 @@ static enum err watch_entries(struct client *client, struct watch_item *item, st
 static enum err watch_withdrawn(struct client *client, struct watch_item *item, struct txn *txn,
                                 struct change_note *note, bool *ret_end)
 {
-    bool more = true;
     note->entry = (struct bytes){0};
     note->rev = 0;
-    while (more && watch_room(client)) {
-        defer(buf_done) struct buf hints = {0};
-        enum err err = catalogue_hints(txn, item->catalogue, item->hints_after, item->hint_at, 256,
-                                       &hints, &more);
-        for (size_t at = 0; err == ERR_OK && at < hints.size; at += SLUG_HASH_SIZE) {
-            memcpy(note->slug_hash.bytes, hints.data + at, SLUG_HASH_SIZE);
-            struct slug_row row;
-            err = catalogue_slug(txn, item->catalogue, &note->slug_hash, &row);
-            if (err == ERR_NOT_FOUND) {
-                watch_put(client_out(client), note);
-                err = ERR_OK;
-            }
-        }
-        if (err != ERR_OK) {
+    while (item->went_at < item->went.size && watch_room(client)) {
+        struct slug_row row;
+        memcpy(note->slug_hash.bytes, item->went.data + item->went_at, SLUG_HASH_SIZE);
+        item->went_at += SLUG_HASH_SIZE;
+        client->went_count--;
+        enum err err = catalogue_slug(txn, item->catalogue, &note->slug_hash, &row);
+        if (err == ERR_NOT_FOUND) { /* else it lives again, and was told so */
+            watch_put(client_out(client), note);
+        } else if (err != ERR_OK) {
             return err;
         }
     }
-    *ret_end = !more;
+    *ret_end = item->went_at == item->went.size;
     return ERR_OK;
 }
 
@@ -485,6 +517,7 @@ enum err watch_flush(struct node *node, struct client *client, struct txn *txn)
             return err;
         }
         if (end) {
+            buf_done(&client->watch_items[0].went);
             client->watch_count--;
             memmove(&client->watch_items[0], &client->watch_items[1],
                     client->watch_count * sizeof *client->watch_items);

@@ -156,9 +156,10 @@ static enum err take_theirs(struct merge *merge, const struct change *theirs)
     return err == ERR_OK ? drop_theirs(merge, theirs) : err;
 }
 
-static enum err take_none(struct merge *merge, const struct slug_hash *slug_hash)
+static enum err take_none(struct merge *merge, const struct change *one)
 {
-    return change_add(&merge->changes, &(struct change){.slug_hash = *slug_hash});
+    return change_add(&merge->changes,
+                      &(struct change){.slug_hash = one->slug_hash, .leaf = one->leaf});
 }
 
 /* Both were written since the branches parted: one has to give way, and the operator hears of
@@ -215,7 +216,7 @@ static enum err merge_one(struct merge *merge, const struct change *one, bool is
     if (one->rev >= merge->k) {
         return is_ours ? take_ours(merge, one) : take_theirs(merge, one);
     }
-    enum err err = take_none(merge, &one->slug_hash);
+    enum err err = take_none(merge, one);
     return err == ERR_OK && !is_ours ? drop_theirs(merge, one) : err;
 }
 
@@ -355,6 +356,7 @@ static enum err merge_apply(struct merge *merge, const struct plan *plan, uint64
         .replace = !merge->ours_trunk,
         .from = node->config.lab,
         .now_s = when_age_s(node),
+        .went = &node->went,
     };
     err = catalogue_apply(merge->txn, &apply, ret_arrival);
     return err == ERR_OK ? fork_settle(merge->txn, merge->fetch->catalogue) : err;

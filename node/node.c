@@ -243,6 +243,7 @@ void node_free(struct node *node)
     free(node->job.plan);
     free(node->reads);
     free(node->changed);
+    buf_done(&node->went);
     buf_done(&node->record);
     buf_done(&node->statement);
     rotate_done(node);
@@ -494,6 +495,7 @@ static enum err turn_undone(struct node *node)
     own_undo(node);
     fetches_reset(node);
     node->changed_count = 0;
+    buf_clear(&node->went);
     while (node->link_count > 0) {
         struct effect *effect = node_effect(node, EFFECT_CLOSE);
         if (effect != NULL) {
@@ -609,6 +611,9 @@ enum err node_job_done(struct node *node, struct effects *effects)
     enum err err = ERR_OK;
     if (job.kind == JOB_COMPACT || job.kind == JOB_BACKUP) {
         return compact_job_done(node, &job);
+    }
+    if (job.err != ERR_OK) {
+        buf_clear(&node->went);
     }
     if (job.kind == JOB_OWN) {
         err = own_job_done(node, &job);

@@ -264,6 +264,7 @@ static enum err own_apply(struct node *node, struct txn *txn, struct plan *plan,
         .opening_from = head.n,
         .from = own->name.lab,
         .now_s = when_age_s(node),
+        .went = &node->went,
     };
     err = former_keep(node, txn, &own->draft);
     if (err == ERR_OK) {

@@ -11,8 +11,6 @@
 #include "node/import.h"
 #include "proto/entry.h"
 
-#define GONE_PER_MSG 2048
-
 void reading_done(struct reading *reading)
 {
     buf_done(&reading->named);
@@ -279,18 +277,15 @@ static enum err gone_find(struct node *node, struct reading *reading, struct buf
     return err != ERR_OK ? err : gone->err;
 }
 
-static enum err gone_feed(struct node *node, struct importing *importing)
+static enum err gone_add(struct node *node, struct reading *reading)
 {
+    struct change_list *changes = &reading->fetch->changes;
     defer(buf_done) struct buf gone = {0};
-    enum err err = gone_find(node, &importing->reading, &gone);
-    for (size_t at = 0; err == ERR_OK && importing->err == ERR_OK && at < gone.size;
-         at += GONE_PER_MSG * SLUG_HASH_SIZE) {
-        size_t left = gone.size - at;
-        size_t size = left < GONE_PER_MSG * SLUG_HASH_SIZE ? left : GONE_PER_MSG * SLUG_HASH_SIZE;
-        err = delta_feed(node, importing,
-                         &(struct msg){.type = MSG_DELTA,
-                                       .delta = {.stream = importing->reading.stream,
-                                                 .withdrawn = bytes_of(gone.data + at, size)}});
+    enum err err = gone_find(node, reading, &gone);
+    for (size_t at = 0; err == ERR_OK && at < gone.size; at += SLUG_HASH_SIZE) {
+        struct change change = {.order = (uint32_t) changes->count};
+        memcpy(change.slug_hash.bytes, gone.data + at, SLUG_HASH_SIZE);
+        err = change_add(changes, &change);
     }
     return err;
 }
@@ -386,7 +381,7 @@ enum err reading_end(struct node *node, struct importing *importing, const struc
         reading->head = (struct head){0}; /* fetch_end says so */
     }
     if (go && signed_head.size > 0) {
-        err = gone_feed(node, importing);
+        err = gone_add(node, reading);
     }
     if (err == ERR_OK && importing->err == ERR_OK && import_fetching(importing)) {
         err = end_feed(node, importing, msg);

@@ -25,6 +25,15 @@ static void serve_nothing(struct node *node, struct link *link, uint64_t number)
     link_send(node, link, &(struct msg){.type = MSG_DELTA_END, .delta_end = {.stream = number}});
 }
 
+/* From which head on the asker may have missed withdrawals. */
+static uint64_t hints_after(const struct msg *msg, uint64_t held_n)
+{
+    if (msg->want.m == 0 && !msg->want.has_after) {
+        return held_n; /* it is sent what is live, and from then on what went meanwhile */
+    }
+    return msg->want.after_rev == UINT64_MAX ? UINT64_MAX : msg->want.m; /* the opening alone */
+}
+
 enum err serve_want(struct node *node, struct link *link, const struct msg *msg)
 {
     struct txn *txn = NULL;
@@ -74,7 +83,8 @@ enum err serve_open(struct node *node, struct link *link, struct txn *txn, const
         .open = true,
         .number = msg->want.stream,
         .catalogue = catalogue,
-        .m = msg->want.m,
+        .hints_after = hints_after(msg, held.head.n),
+        .hints_left = HINTS_MAX,
         .after_rev = msg->want.has_after ? msg->want.after_rev : msg->want.m,
         .after_slug = msg->want.after_slug,
         .has_after = msg->want.has_after,
@@ -129,14 +139,19 @@ static enum err serve_entries(struct node *node, struct link *link, struct strea
     return raw.err;
 }
 
-/* Hints of slugs that are not live again. */
 static enum err serve_hints(struct node *node, struct link *link, struct stream *stream,
                             struct txn *txn, bool *ret_more)
 {
     defer(buf_done) struct buf all = {0};
-    enum err err = catalogue_hints(txn, stream->catalogue, stream->m, stream->hint_at,
-                                   HINTS_PER_MSG, &all, ret_more);
+    size_t count = stream->hints_left < HINTS_PER_MSG ? stream->hints_left : HINTS_PER_MSG;
+    if (count == 0) {
+        *ret_more = false;
+        return ERR_OK;
+    }
+    enum err err = catalogue_hints(txn, stream->catalogue, stream->hints_after, stream->hint_at,
+                                   count, &all, ret_more);
     if (err == ERR_OK && all.size > 0) {
+        stream->hints_left -= all.size / HINT_SIZE;
         link_send(node, link,
                   &(struct msg){.type = MSG_DELTA,
                                 .delta = {.stream = stream->number, .withdrawn = buf_bytes(&all)}});

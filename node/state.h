@@ -33,6 +33,8 @@
 #define IMPORT_IDLE_MS 60000
 #define OFFERS_MAX 4096
 #define SYNC_WAITS_MAX 64
+#define WENT_SIZE (4 + SLUG_HASH_SIZE)
+#define RETRY_MS 10000 /* before a link is asked again for what it did not give */
 #define COMPACT_WAITS_MAX CTL_CLIENTS_MAX
 #define WITNESSES_MAX 16
 
@@ -80,7 +82,8 @@ struct stream {
     bool open;
     uint64_t number;
     uint32_t catalogue;
-    uint64_t m;
+    uint64_t hints_after; /* the head from which on withdrawals are told */
+    size_t hints_left;
     uint64_t after_rev;
     struct slug_hash after_slug;
     bool has_after;
@@ -162,6 +165,7 @@ struct fetch {
     bool resumed; /* a part came from an earlier link: this one is not to blame for it */
     uint64_t target_generation, target_n, target_count, target_bytes;
     struct change_list changes;
+    struct buf hints;   /* HINT_SIZE each, not looked up yet */
     size_t staged;      /* changes[0 … staged) have their seq */
     struct buf pending; /* entries not staged yet, back to back, in order */
     struct opening opening;
@@ -206,8 +210,8 @@ struct watch_item {
     uint64_t after_rev;
     struct slug_hash after_slug;
     bool has_after;
-    uint64_t hints_after;
-    uint8_t hint_at[24];
+    struct buf went; /* slug hashes */
+    size_t went_at;
 };
 
 struct client {
@@ -221,6 +225,7 @@ struct client {
     size_t queued;
     struct watch_item *watch_items;
     size_t watch_count, watch_cap;
+    size_t went_count; /* in all of them */
 };
 
 /* An answer that waits for the commit: of a publication, or of a plain write. */
@@ -379,6 +384,7 @@ struct node {
     size_t read_count, read_cap;
     struct changed *changed;
     size_t changed_count, changed_cap;
+    struct buf went; /* id u32 ‖ slug hash of what was withdrawn in this turn: catalogue_apply */
     struct job job;
     struct compaction compaction;
     bool chores_left;
@@ -475,7 +481,6 @@ MUST_USE enum err offers_close(struct node *node, uint32_t catalogue, const stru
 bool err_ours(enum err err);
 
 /* fetch.c */
-MUST_USE enum err fetch_delta(struct node *node, struct link *link, const struct msg *msg);
 MUST_USE enum err fetch_schedule(struct node *node);
 void fetch_link_down(struct node *node, struct link *link);
 /* The same, for a link that was lost and did no wrong: what came is kept on disk. */
@@ -491,8 +496,6 @@ MUST_USE enum err fetch_open(struct node *node, struct link *link, struct offer 
                              struct fetch **ret_fetch);
 /* The offer it serves; NULL when that is gone. */
 struct offer *fetch_offer(struct fetch *fetch);
-/* Drops what is staged and asks the same link once more, in that way; the others only later. */
-MUST_USE enum err fetch_again(struct node *node, struct fetch *fetch, enum ask ask);
 /* Nothing more is to be had there: the offer is done. */
 void fetch_over(struct node *node, struct fetch *fetch);
 /* Gives it up; what is staged stays for the next one. Its offer waits before this link is asked
@@ -503,14 +506,19 @@ void fetch_abandon(struct node *node, struct fetch *fetch);
 MUST_USE enum err fetch_moved(struct node *node, struct fetch *fetch, size_t size, bool *ret_gone);
 /* Entries in memory go to disk, invisible, as a part of this turn. */
 MUST_USE enum err fetch_stage(struct node *node, struct fetch *fetch);
+void fetch_done(struct fetch *fetch);
+void fetches_reset(struct node *node);
+
+/* receive.c */
+MUST_USE enum err fetch_delta(struct node *node, struct link *link, const struct msg *msg);
+/* Drops what is staged and asks the same link once more, in that way; the others only later. */
+MUST_USE enum err fetch_again(struct node *node, struct fetch *fetch, enum ask ask);
 /* Against the rules: what it staged goes, its link is closed and remembered. */
 MUST_USE enum err fetch_convict(struct node *node, struct fetch *fetch, enum err why);
 /* It does not add up, for that reason: asked again in another way, or its link convicted. */
 MUST_USE enum err fetch_wrong(struct node *node, struct fetch *fetch, enum err why);
 /* The disk is too full to take more: given up for now. */
 bool fetch_no_room(struct node *node, struct fetch *fetch);
-void fetch_done(struct fetch *fetch);
-void fetches_reset(struct node *node);
 
 /* apply.c */
 MUST_USE enum err fetch_end(struct node *node, struct link *link, const struct msg *msg);

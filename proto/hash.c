@@ -14,11 +14,12 @@
 #define SIGNED_SIZE_MAX (TAG_SIZE + RECORD_SIZE_MAX)
 
 static const uint8_t tags[TAG_COUNT][TAG_SIZE] = {
-    [TAG_LEAF] = "essaim1 leaf",          [TAG_SLUG] = "essaim1 slug",
-    [TAG_BUCKET] = "essaim1 bucket",      [TAG_NODE] = "essaim1 node",
-    [TAG_HEAD_HASH] = "essaim1 headhash", [TAG_HISTORY] = "essaim1 history",
-    [TAG_MERGE] = "essaim1 merge",        [TAG_SIG_LAB] = "essaim1 lab",
-    [TAG_SIG_HEAD] = "essaim1 head",      [TAG_SIG_RECOVER] = "essaim1 recover",
+    [TAG_LEAF] = "essaim1 leaf",           [TAG_SLUG] = "essaim1 slug",
+    [TAG_BUCKET] = "essaim1 bucket",       [TAG_NODE] = "essaim1 node",
+    [TAG_HEAD_HASH] = "essaim1 headhash",  [TAG_HISTORY] = "essaim1 history",
+    [TAG_MERGE] = "essaim1 merge",         [TAG_GONE] = "essaim1 gone",
+    [TAG_SIG_LAB] = "essaim1 lab",         [TAG_SIG_HEAD] = "essaim1 head",
+    [TAG_SIG_RECOVER] = "essaim1 recover",
 };
 
 const uint8_t *hash_tag_bytes(enum hash_tag tag)
@@ -58,6 +59,26 @@ struct slug_hash hash_slug(struct bytes slug)
 {
     struct slug_hash hash;
     digest(TAG_SLUG, slug, (struct bytes){0}, hash.bytes, sizeof hash.bytes);
+    return hash;
+}
+
+struct hint hash_hint(const struct slug_hash *slug_hash, const struct hash *leaf)
+{
+    struct hint hint;
+    digest(TAG_GONE, BYTES_OF_ARRAY(leaf->bytes), (struct bytes){0}, hint.bytes, sizeof hint.bytes);
+    memmove(hint.bytes + 1, hint.bytes, sizeof hint.bytes - 1);
+    hint.bytes[0] = slug_hash->bytes[0];
+    return hint;
+}
+
+struct slug_hash hash_retired(const uint8_t key[KEY_SIZE], const struct slug_hash *slug_hash)
+{
+    struct slug_hash hash;
+    crypto_generichash_blake2b_state state;
+    (void) crypto_generichash_blake2b_init(&state, key, KEY_SIZE, sizeof hash.bytes);
+    (void) crypto_generichash_blake2b_update(&state, slug_hash->bytes, SLUG_HASH_SIZE);
+    (void) crypto_generichash_blake2b_final(&state, hash.bytes, sizeof hash.bytes);
+    sodium_memzero(&state, sizeof state);
     return hash;
 }
 

@@ -9,6 +9,7 @@
 
 #define HASH_SIZE 32
 #define SLUG_HASH_SIZE 16
+#define HINT_SIZE 16
 #define KEY_SIZE 32       /* public keys, X25519 secret keys */
 #define SIGN_SEED_SIZE 32 /* an Ed25519 secret is kept as its seed (RFC 8032) */
 #define SIGN_SECRET_SIZE 64
@@ -20,6 +21,11 @@ struct hash {
 };
 struct slug_hash {
     uint8_t bytes[SLUG_HASH_SIZE];
+};
+/* What is remembered of a withdrawn entry, doc/protocol.md §6: its bucket, and a hash of its leaf.
+ * Who never had that very entry learns nothing from it. */
+struct hint {
+    uint8_t bytes[HINT_SIZE];
 };
 struct lab_id {
     uint8_t bytes[KEY_SIZE];
@@ -34,6 +40,7 @@ enum hash_tag {
     TAG_HEAD_HASH,
     TAG_HISTORY,
     TAG_MERGE,
+    TAG_GONE,
     TAG_SIG_LAB,
     TAG_SIG_HEAD,
     TAG_SIG_RECOVER,
@@ -44,6 +51,9 @@ const uint8_t *hash_tag_bytes(enum hash_tag tag); /* 16 bytes */
 struct hash hash_of(enum hash_tag tag, struct bytes bytes);
 struct hash hash_of_two(enum hash_tag tag, struct bytes first, struct bytes second);
 struct slug_hash hash_slug(struct bytes slug);
+struct hint hash_hint(const struct slug_hash *slug_hash, const struct hash *leaf);
+/* What stands for a slug where it may not be found again without the key. */
+struct slug_hash hash_retired(const uint8_t key[KEY_SIZE], const struct slug_hash *slug_hash);
 
 /* Deterministic Ed25519 (libsodium). `secret` is libsodium's 64-byte form (seed ‖ public key). */
 void sign_keypair(const uint8_t seed[SIGN_SEED_SIZE], uint8_t ret_public[KEY_SIZE],

@@ -73,7 +73,7 @@ static const struct slot slots[][SLOTS_MAX + 1] = {
                   UINT(want.m), UINT(want.after_rev),
                   COPY_NIL(want.after_slug, SLUG_HASH_SIZE, want.has_after)},
     [MSG_DELTA] = {STREAM(delta.stream), LIST(delta.entries, 1, ENTRY_SIZE_MAX),
-                   BIN(delta.withdrawn, 0, MSG_SIZE_MAX, SLUG_HASH_SIZE), OPENING(delta.opening)},
+                   BIN(delta.withdrawn, 0, MSG_SIZE_MAX, HINT_SIZE), OPENING(delta.opening)},
     [MSG_DELTA_END] = {STREAM(delta_end.stream), BIN_NIL(delta_end.head, HEAD_SIZE_MAX)},
     [MSG_BUCKETS] = {STREAM(buckets.stream), COPY(buckets.lab, KEY_SIZE),
                      AUDIENCE(buckets.audience), COUNTED(buckets.n),

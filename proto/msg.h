@@ -87,7 +87,7 @@ struct msg {
         struct {
             uint64_t stream;
             struct list entries;
-            struct bytes withdrawn; /* multiple of SLUG_HASH_SIZE */
+            struct bytes withdrawn; /* hints: multiple of HINT_SIZE */
             struct list opening;    /* of bin32, bin8, bin33: see proto/opening.h */
         } delta;
         struct {

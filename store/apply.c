@@ -2,8 +2,8 @@
 /*
  * store/apply.c: a settled and planned change list is written.
  *
- * Happy path: the bodies are there, then slugs, the order of revisions, hints, the chain of heads,
- * digests, the head with its arrival; bodies that nothing points to any more are dropped. An apply
+ * Happy path: the bodies are there, then the chain of heads, slugs with their hints, the order of
+ * revisions, digests, the head with its arrival; bodies that nothing points to any more are dropped. An apply
  * that fails half way spoils its transaction.
  */
 #include <stdlib.h>
@@ -23,6 +23,7 @@ struct applying {
     const struct apply *apply;
     struct cursor slugs, revs, gone, bodies;
     struct buf dropped; /* seqs of replaced and withdrawn bodies */
+    uint64_t parted;    /* the first head that was another before */
     uint64_t created, replaced, withdrawn;
 };
 
@@ -77,17 +78,31 @@ static enum err slug_publish(struct applying *applying, const struct change *cha
     return err == ERR_OK ? forget(applying, change, &old) : err;
 }
 
-static enum err gone_put(struct applying *applying, const struct slug_hash *slug_hash)
+static enum err gone_put(struct applying *applying, const struct slug_hash *slug_hash,
+                         const struct hash *leaf)
 {
     const struct apply *apply = applying->apply;
+    struct hint hint = hash_hint(slug_hash, leaf);
     uint8_t key[GONE_KEY_SIZE], now[8];
     be64_put(now, apply->now_s);
-    return cursor_put(&applying->gone, rows_rev(key, apply->id, apply->head->n, slug_hash),
+    return cursor_put(&applying->gone, rows_gone(key, apply->id, apply->head->n, &hint),
                       BYTES_OF_ARRAY(now));
+}
+
+static enum err went_put(const struct applying *applying, const struct slug_hash *slug_hash)
+{
+    struct buf *went = applying->apply->went;
+    uint8_t row[SLUG_KEY_SIZE];
+    if (went == NULL) {
+        return ERR_OK;
+    }
+    buf_put(went, rows_slug(row, applying->apply->id, slug_hash));
+    return went->err;
 }
 
 static enum err slug_withdraw(struct applying *applying, const struct change *change)
 {
+    static const struct hash none;
     uint8_t key[SLUG_KEY_SIZE];
     struct bytes value;
     struct slug_row old;
@@ -102,11 +117,18 @@ static enum err slug_withdraw(struct applying *applying, const struct change *ch
         if (err == ERR_OK) {
             err = forget(applying, change, &old);
         }
+        if (err == ERR_OK) {
+            err = gone_put(applying, &change->slug_hash, &old.leaf);
+        }
+        if (err == ERR_OK) {
+            err = went_put(applying, &change->slug_hash);
+        }
     } else if (err == ERR_NOT_FOUND) {
         err = ERR_OK;
     }
     /* Also when it was not here: others may still hold it, and hear of it from us. */
-    return err == ERR_OK ? gone_put(applying, &change->slug_hash) : err;
+    bool known = memcmp(change->leaf.bytes, none.bytes, HASH_SIZE) != 0;
+    return err == ERR_OK && known ? gone_put(applying, &change->slug_hash, &change->leaf) : err;
 }
 
 static enum err apply_slugs(struct applying *applying)
@@ -216,18 +238,6 @@ static enum err apply_revs(struct applying *applying)
     return err;
 }
 
-static enum err apply_hints(struct applying *applying)
-{
-    struct bytes hints = applying->apply->hints;
-    enum err err = ERR_OK;
-    for (size_t at = 0; at < hints.size && err == ERR_OK; at += SLUG_HASH_SIZE) {
-        struct slug_hash slug_hash;
-        memcpy(slug_hash.bytes, hints.data + at, SLUG_HASH_SIZE);
-        err = gone_put(applying, &slug_hash);
-    }
-    return err;
-}
-
 /* ---- the chain of heads ---- */
 
 static enum err chain_append(struct applying *applying, struct cursor *hashes)
@@ -282,6 +292,7 @@ static enum err chain_replace(struct applying *applying, struct cursor *hashes)
             if (err != ERR_OK) {
                 return err;
             }
+            applying->parted = applying->parted == 0 ? n : applying->parted;
         }
         held = held == ERR_OK ? cursor_next(hashes, &row) : held;
     }
@@ -351,17 +362,17 @@ static enum err sides_put(struct applying *applying, struct cursor *sides)
     return err;
 }
 
-/* Hints of withdrawals at heads that are no more. */
+/* Hints of withdrawals at heads that are no more: what went there may stand now. */
 static enum err hints_forget(struct applying *applying)
 {
     const struct apply *apply = applying->apply;
-    static const struct slug_hash first;
+    static const struct hint first;
     uint8_t key[GONE_KEY_SIZE];
-    if (apply->head->n == UINT64_MAX) {
+    if (applying->parted == 0 && apply->head->n == UINT64_MAX) {
         return ERR_OK;
     }
-    return rows_forget(&applying->gone, rows_rev(key, apply->id, apply->head->n + 1, &first),
-                       apply->id);
+    uint64_t from = applying->parted > 0 ? applying->parted : apply->head->n + 1;
+    return rows_forget(&applying->gone, rows_gone(key, apply->id, from, &first), apply->id);
 }
 
 static enum err apply_chain(struct applying *applying)
@@ -436,17 +447,14 @@ static enum err apply_all(struct applying *applying, uint64_t *ret_arrival)
     if (err == ERR_OK) {
         err = apply_bodies(applying);
     }
+    if (err == ERR_OK) { /* takes hints away, before others come */
+        err = apply_chain(applying);
+    }
     if (err == ERR_OK) {
         err = apply_slugs(applying);
     }
     if (err == ERR_OK) {
         err = apply_revs(applying);
-    }
-    if (err == ERR_OK) {
-        err = apply_hints(applying);
-    }
-    if (err == ERR_OK) {
-        err = apply_chain(applying);
     }
     if (err == ERR_OK) {
         err = rows_digests_put(txn, apply->id, &apply->plan->digests);
@@ -467,7 +475,6 @@ enum err catalogue_apply(struct txn *txn, const struct apply *apply, uint64_t *r
     must(head->n > 0);
     must(apply->signed_head.size > 0);
     must(apply->signed_head.size <= HEAD_SIZE_MAX);
-    must(apply->hints.size % SLUG_HASH_SIZE == 0);
     must(apply->opening.size % HASH_SIZE == 0);
     must((apply->opening.size == 0 && !apply->replace) ||
          apply->opening_from + apply->opening.size / HASH_SIZE == head->n);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 /*
- * store/catalogue.c: catalogues as they are read: names, heads, entries in delta order, openings,
- * hints; and the small writes around them: new ids, bodies, retired kinds, chores.
+ * store/catalogue.c: catalogues as they are read: names, heads, entries in delta order, openings;
+ * and the small writes around them: new ids, bodies, retired kinds, chores.
  *
  * Whatever leaves is checked: an entry against its leaf, a head against its own form and name.
  */
@@ -12,13 +12,11 @@
 #include "base/limits.h"
 #include "base/must.h"
 #include "proto/entry.h"
+#include "store/hints.h"
 #include "store/rows.h"
 
 #define NAME_KEY_MAX (HASH_SIZE + KEY_SIZE + AUDIENCE_SIZE_MAX)
 #define ARRIVAL_SIZE 8
-/* Rows looked at for each hint wanted: those of slugs that live again are passed over. */
-#define HINT_LOOKS 4
-#define HINT_LOOKS_MIN 64
 /* Up to here bodies are deleted at once: a page or two each. */
 #define DROP_COUNT_MAX 512
 
@@ -275,7 +273,7 @@ void entry_cursor_close(struct entry_cursor *cursor)
     }
 }
 
-/* ---- openings and hints ---- */
+/* ---- openings ---- */
 
 enum err catalogue_opening(struct txn *txn, uint32_t id, uint64_t from, size_t count,
                            struct buf *into)
@@ -304,61 +302,6 @@ enum err catalogue_opening(struct txn *txn, uint32_t id, uint64_t from, size_t c
     }
     if (err != ERR_OK && into->err == ERR_OK) {
         into->size = before;
-    }
-    return err;
-}
-
-enum err catalogue_hints(struct txn *txn, uint32_t id, uint64_t after_n, uint8_t at[24],
-                         size_t count, struct buf *into, bool *ret_more)
-{
-    uint8_t start[GONE_KEY_SIZE], floor[GONE_KEY_SIZE] = {0};
-    struct row row;
-    defer(cursor_close) struct cursor gone = {0};
-    size_t found = 0, looks_left = count * HINT_LOOKS + HINT_LOOKS_MIN;
-    if (after_n == UINT64_MAX) {
-        *ret_more = false;
-        return ERR_OK;
-    }
-    (void) rows_n(floor, id, after_n + 1);
-    be32_put(start, id);
-    memcpy(start + 4, at, GONE_KEY_SIZE - 4);
-    bool resumed = memcmp(start, floor, sizeof start) >= 0;
-    struct bytes from = resumed ? BYTES_OF_ARRAY(start) : BYTES_OF_ARRAY(floor);
-    enum err err = cursor_open(txn, TABLE_GONE, &gone);
-    if (err == ERR_OK) {
-        err = cursor_seek(&gone, from, &row);
-    }
-    if (err == ERR_OK && resumed && bytes_equal(row.key, from)) {
-        err = cursor_next(&gone, &row);
-    }
-    for (; err == ERR_OK; err = cursor_next(&gone, &row)) {
-        err = rows_own(row.key, GONE_KEY_SIZE, id);
-        if (err != ERR_OK) {
-            break;
-        }
-        if (found == count || looks_left == 0) {
-            *ret_more = true;
-            return ERR_OK;
-        }
-        looks_left--;
-        struct slug_hash slug_hash;
-        struct slug_row alive;
-        memcpy(slug_hash.bytes, row.key.data + 12, SLUG_HASH_SIZE);
-        memcpy(at, row.key.data + 4, GONE_KEY_SIZE - 4);
-        /* What lives again is told by its rev; as a hint it would be withdrawn once more. */
-        err = catalogue_slug(txn, id, &slug_hash, &alive);
-        if (err == ERR_NOT_FOUND) {
-            buf_put(into, BYTES_OF_ARRAY(slug_hash.bytes));
-            found++;
-            err = into->err;
-        }
-        if (err != ERR_OK) {
-            return err;
-        }
-    }
-    if (err == ERR_NOT_FOUND) {
-        *ret_more = false;
-        err = ERR_OK;
     }
     return err;
 }
@@ -444,7 +387,7 @@ enum err retired_get(struct txn *txn, uint32_t id, const struct slug_hash *slug_
 {
     uint8_t key[SLUG_KEY_SIZE];
     struct bytes kind;
-    enum err err = txn_get(txn, TABLE_RETIRED, rows_slug(key, id, slug_hash), &kind);
+    enum err err = txn_get(txn, TABLE_RETIRED, rows_retired(txn, key, id, slug_hash), &kind);
     if (err == ERR_OK && !kind_valid(kind)) {
         return ERR_CORRUPT;
     }
@@ -459,7 +402,7 @@ enum err retired_put(struct txn *txn, uint32_t id, const struct slug_hash *slug_
 {
     must(kind_valid(kind));
     uint8_t key[SLUG_KEY_SIZE];
-    return txn_put(txn, TABLE_RETIRED, rows_slug(key, id, slug_hash), kind);
+    return txn_put(txn, TABLE_RETIRED, rows_retired(txn, key, id, slug_hash), kind);
 }
 
 /* ---- chores ---- */
@@ -497,52 +440,6 @@ static enum err trash_empty(struct txn *txn, size_t *left, bool *ret_empty)
     }
     *ret_empty = err == ERR_NOT_FOUND;
     return err == ERR_NOT_FOUND ? ERR_OK : err;
-}
-
-/* Where the round goes on; a round starts before all keys, also damaged short ones. */
-static struct bytes gone_from(const struct store *store)
-{
-    static const uint8_t first[GONE_KEY_SIZE];
-    bool starts = memcmp(store->gone_at, first, sizeof first) == 0;
-    return bytes_of(store->gone_at, starts ? 1 : GONE_KEY_SIZE);
-}
-
-/* Looks at up to *left rows of `gone` from where the last call stopped; a round ends at the end of
- * the table. */
-static enum err hints_expire(struct txn *txn, uint64_t now_s, size_t *left, bool *ret_round_over)
-{
-    struct store *store = txn->store;
-    defer(cursor_close) struct cursor gone = {0};
-    struct row row;
-    enum err err = cursor_open(txn, TABLE_GONE, &gone);
-    if (err == ERR_OK) {
-        err = cursor_seek(&gone, gone_from(store), &row);
-    }
-    while (err == ERR_OK) {
-        bool well = row.key.size == GONE_KEY_SIZE && row.value.size == 8;
-        if (well) {
-            memcpy(store->gone_at, row.key.data, GONE_KEY_SIZE);
-        }
-        if (*left == 0) {
-            break;
-        }
-        (*left)--;
-        uint64_t since = well ? be64_get(row.value.data) : 0;
-        if (!well || (since < now_s && now_s - since > HINT_TTL_S)) {
-            err = cursor_del(&gone);
-            if (err == ERR_OK) {
-                err = cursor_seek(&gone, gone_from(store), &row);
-            }
-        } else {
-            err = cursor_next(&gone, &row);
-        }
-    }
-    *ret_round_over = err == ERR_NOT_FOUND;
-    if (err == ERR_NOT_FOUND) {
-        memset(store->gone_at, 0, sizeof store->gone_at);
-        err = ERR_OK;
-    }
-    return err;
 }
 
 enum err catalogue_chores(struct txn *txn, uint64_t now_s, size_t count, bool *ret_left)

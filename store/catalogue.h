@@ -78,10 +78,9 @@ void entry_cursor_close(
  * ERR_NOT_FOUND when one is missing. */
 MUST_USE enum err catalogue_opening(struct txn *txn, uint32_t id, uint64_t from, size_t count,
                                     struct buf *into);
-/* Appends hints (SLUG_HASH_SIZE each) of withdrawals at heads > after_n, resuming strictly after
- * *at (24-byte key n ‖ slug hash, all zero to start), at most count; *ret_more tells whether there
- * may be others (a call may also give none and still say more). Slugs that live again are passed
- * over: a replica is told of them by their rev. */
+/* Appends hints (HINT_SIZE each) of withdrawals at heads > after_n, resuming strictly after *at
+ * (24-byte key n ‖ hint, all zero to start), at most count; *ret_more tells whether there are
+ * others. */
 MUST_USE enum err catalogue_hints(struct txn *txn, uint32_t id, uint64_t after_n, uint8_t at[24],
                                   size_t count, struct buf *into, bool *ret_more);
 
@@ -101,6 +100,8 @@ MUST_USE enum err bodies_drop(struct txn *txn, struct buf *seqs);
 
 struct change {
     struct slug_hash slug_hash;
+    /* of the entry; where it is withdrawn: of one that is not held here but may be elsewhere, or
+     * zero */
     struct hash leaf;
     uint64_t rev, seq;
     uint32_t size;  /* of the entry; 0 = withdrawn */
@@ -115,6 +116,13 @@ MUST_USE enum err change_add(struct change_list *list, const struct change *chan
  * big-endian, may be NULL). */
 MUST_USE enum err change_settle(struct change_list *list, struct buf *dropped);
 void change_done(struct change_list *list); /* accepts zeroed lists; leaves an empty one */
+
+/* What `hints` (HINT_SIZE each, in any order; sorted here) say of the held entries and of those in
+ * the settled `list`: an entry of the list that is hinted becomes a withdrawal (its seq is appended
+ * to `dropped`, may be NULL), a held one that the list does not touch is added as one. Hints of
+ * anything else mean nothing. Leaves the list settled. Reads each bucket that is hinted once. */
+MUST_USE enum err change_hinted(struct txn *txn, uint32_t id, struct buf *hints,
+                                struct change_list *list, struct buf *dropped);
 
 struct plan {
     struct digests digests;
@@ -149,12 +157,11 @@ struct apply {
     /* The chain is put in place of the held one, of which it need not be a continuation, and may be
      * shorter: a newer generation, or a merge head that has ours on its side. The opening is whole
      * then (opening_from = 1), and rows of the held chain that differ are replaced, those behind
-     * the head forgotten with its hints. Only what differs is written. */
+     * the head forgotten; so are the hints from the first head that differs on. */
     bool replace;
-    struct bytes
-        hints; /* further slug hashes to remember as withdrawn (those not among the list) */
     struct lab_id from; /* the peer it came from; own changes: the own lab */
     uint64_t now_s;     /* the store's age, for hints */
+    struct buf *went;   /* id u32 ‖ slug hash of each that goes is appended; NULL: nobody asks */
 };
 /* Writes it all: slugs, revs, hints, digests, hashes, head, arrival, and drops the replaced bodies
  * (large numbers of them go to the trash). The entries' own retired kinds are the caller's matter.

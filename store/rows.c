@@ -48,6 +48,13 @@ struct bytes rows_slug(uint8_t into[SLUG_KEY_SIZE], uint32_t id, const struct sl
     return bytes_of(into, SLUG_KEY_SIZE);
 }
 
+struct bytes rows_retired(const struct txn *txn, uint8_t into[SLUG_KEY_SIZE], uint32_t id,
+                          const struct slug_hash *slug_hash)
+{
+    struct slug_hash hash = hash_retired(txn->store->retired_key, slug_hash);
+    return rows_slug(into, id, &hash);
+}
+
 struct bytes rows_rev(uint8_t into[REV_KEY_SIZE], uint32_t id, uint64_t rev,
                       const struct slug_hash *slug_hash)
 {
@@ -55,6 +62,15 @@ struct bytes rows_rev(uint8_t into[REV_KEY_SIZE], uint32_t id, uint64_t rev,
     be64_put(into + 4, rev);
     memcpy(into + 12, slug_hash->bytes, SLUG_HASH_SIZE);
     return bytes_of(into, REV_KEY_SIZE);
+}
+
+struct bytes rows_gone(uint8_t into[GONE_KEY_SIZE], uint32_t id, uint64_t n,
+                       const struct hint *hint)
+{
+    be32_put(into, id);
+    be64_put(into + 4, n);
+    memcpy(into + 12, hint->bytes, HINT_SIZE);
+    return bytes_of(into, GONE_KEY_SIZE);
 }
 
 enum err rows_own(struct bytes key, size_t size, uint32_t id)

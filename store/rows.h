@@ -15,7 +15,7 @@
 #define N_KEY_SIZE (4 + 8)
 #define SIDE_KEY_SIZE (4 + 8 + 8)
 #define SLUG_KEY_SIZE (4 + SLUG_HASH_SIZE)
-#define REV_KEY_SIZE (4 + 8 + SLUG_HASH_SIZE) /* of revs and of gone */
+#define REV_KEY_SIZE (4 + 8 + SLUG_HASH_SIZE)
 #define SLUG_VALUE_SIZE (8 + 8 + 4 + HASH_SIZE)
 #define BODY_VALUE_MIN 4
 
@@ -25,8 +25,13 @@ struct bytes rows_seq(uint8_t into[SEQ_KEY_SIZE], uint64_t seq);
 struct bytes rows_n(uint8_t into[N_KEY_SIZE], uint32_t id, uint64_t n);
 struct bytes rows_side(uint8_t into[SIDE_KEY_SIZE], uint32_t id, uint64_t merge, uint64_t n);
 struct bytes rows_slug(uint8_t into[SLUG_KEY_SIZE], uint32_t id, const struct slug_hash *slug_hash);
+/* Keyed: store_options.retired_key. */
+struct bytes rows_retired(const struct txn *txn, uint8_t into[SLUG_KEY_SIZE], uint32_t id,
+                          const struct slug_hash *slug_hash);
 struct bytes rows_rev(uint8_t into[REV_KEY_SIZE], uint32_t id, uint64_t rev,
                       const struct slug_hash *slug_hash);
+struct bytes rows_gone(uint8_t into[GONE_KEY_SIZE], uint32_t id, uint64_t n,
+                       const struct hint *hint);
 
 /* Whether `key` is one of catalogue `id`: ERR_NOT_FOUND when it belongs to another one, ERR_CORRUPT
  * when it is not `size` bytes long. */

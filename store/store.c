@@ -325,6 +325,9 @@ static enum err tables_open(struct txn *txn, const struct store_options *options
         err = table_open(txn, table, newer ? MDB_CREATE : 0);
         err = err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
     }
+    if (err == ERR_OK && schema < 3) {
+        err = upgrade_tombstones(txn);
+    }
     if (err == ERR_OK && schema != STORE_SCHEMA) {
         err = schema_put(txn);
         if (err == ERR_OK) { /* which did not note what it left behind */
@@ -440,6 +443,7 @@ enum err store_open(const char *dir, const struct store_options *options, struct
         return ERR_NOMEM;
     }
     store->map_size = options->map_size != 0 ? options->map_size : STORE_MAP_SIZE;
+    memcpy(store->retired_key, options->retired_key, sizeof store->retired_key);
     store->dir = strdup(dir);
     err = store->dir == NULL ? ERR_NOMEM : ERR_OK;
     if (err == ERR_OK && fresh) {
@@ -466,6 +470,7 @@ void store_close(struct store *store)
         env_close(store);
     }
     free(store->dir);
+    secret_wipe(store->retired_key, sizeof store->retired_key);
     free(store);
 }
 

@@ -19,8 +19,8 @@
  *   slugs     id u32 ‖ slug hash 16             -> rev u64 ‖ seq u64 ‖ size u32 ‖ leaf 32
  *   revs      id u32 ‖ rev u64 ‖ slug hash 16   -> seq u64: delta order
  *   bodies    seq u64                           -> id u32 ‖ entry: appended only
- *   gone      id u32 ‖ n u64 ‖ slug hash 16     -> age s u64 (age.h): withdrawal hints
- *   retired   id u32 ‖ slug hash 16             -> kind: own slugs once withdrawn
+ *   gone      id u32 ‖ n u64 ‖ hint 16          -> age s u64 (age.h): withdrawal hints
+ *   retired   id u32 ‖ keyed hash 16            -> kind: own slugs once withdrawn
  *   arrivals  arrival u64                       -> 'L' lab 32 ‖ from lab 32 |
  *                                                  'H' id u32 ‖ from lab 32 (a head) |
  *                                                  'F' id u32 ‖ from lab 32 (a fork)
@@ -46,8 +46,8 @@
 #include "base/err.h"
 #include "proto/hash.h"
 
-/* A store of schema 1 is brought to this one when it is opened, in one transaction. */
-#define STORE_SCHEMA 2
+/* An older store is brought to this one when it is opened, in one transaction. */
+#define STORE_SCHEMA 3
 
 struct store;
 struct txn;
@@ -56,6 +56,7 @@ struct store_options {
     uint64_t map_size;                  /* 0 = STORE_MAP_SIZE */
     uint8_t fresh_index[INSTANCE_SIZE]; /* dice for a store that is made now */
     uint8_t fresh_instance[INSTANCE_SIZE];
+    uint8_t retired_key[KEY_SIZE]; /* of the table `retired`; never in the store */
 };
 
 /* Opens or makes the store in `dir` (made 0700 if absent). A backup that was put there (copy.h)

@@ -36,7 +36,7 @@ enum table { TABLES(TABLE_ENUM_ROW) TABLE_COUNT };
 #define NEW_FILE "new.mdb"
 #define COPY_DIR "compact.tmp" /* in the store's directory: the copy that takes its place */
 
-#define GONE_KEY_SIZE (4 + 8 + SLUG_HASH_SIZE)
+#define GONE_KEY_SIZE (4 + 8 + HINT_SIZE)
 
 struct store {
     MDB_env *env; /* NULL only after a store_trim that failed */
@@ -44,6 +44,7 @@ struct store {
     char *dir;
     uint64_t map_size;
     uint8_t index[INSTANCE_SIZE], instance[INSTANCE_SIZE];
+    uint8_t retired_key[KEY_SIZE];
     uint64_t arrivals_from; /* no arrival gets a lower number from now on */
     atomic_uint txn_count;  /* open ones */
     atomic_bool writing;    /* one of them writes */
@@ -121,6 +122,9 @@ MUST_USE enum err cursor_del(struct cursor *cursor);
 /* Appends a row with the highest key of its table; *ret_value is `size` bytes to fill at once. */
 MUST_USE enum err txn_append_body(struct txn *txn, size_t size, uint64_t *ret_seq,
                                   uint8_t **ret_value);
+
+/* upgrade.c, for store.c: from a schema below 3, when all tables are open. */
+MUST_USE enum err upgrade_tombstones(struct txn *txn);
 
 /* store.c, for copy.c: a closed environment, and the one that lies there now. No transaction may be
  * open. ERR_IO and the like leave the store closed for good: txn_begin_* say ERR_IO. */

@@ -5,10 +5,12 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 import threading
 import unittest
 
 import lab
+import peer
 import tap
 from lab import resource
 
@@ -96,6 +98,63 @@ class Erasure(lab.Case):
             self.assertEqual(each.stop(), 0)
             each.start()
         self.clean(*labs)
+
+    def test_no_file_of_three_labs_names_a_slug_that_was_withdrawn(self):
+        labs = self.labs_in_a_row("Ti Lab", "Région Sud", "Fabrik")
+        owner = labs[0]
+        slugs = [f"jeanne-dupont-{i}" for i in range(5)]
+        owner.publish([marked(i, 200) for i in range(50)])
+        owner.publish([marked(100 + i, 300, slug) for i, slug in enumerate(slugs)])
+        lab.converge(labs, lambda: len(labs[2].entries()) == 55)
+        owner.withdraw(*slugs)
+        lab.converge(labs, lambda: len(labs[2].entries()) == 50)
+        backups = []
+        for each in labs:
+            each.rpc("compact")
+            backups.append(os.path.join(self.top, each.name.replace(" ", "") + ".copy"))
+            each.rpc("backup", path=backups[-1])
+            self.assertEqual(each.stop(), 0)
+        self.nowhere("jeanne-dupont", labs, *backups)
+        for slug in slugs:  # nor by a hash that a list of likely names would find
+            self.nowhere(peer.slug_hash(slug), labs, *backups)
+            self.nowhere(peer.slug_hash(slug)[1:9], labs, *backups)
+        for each in labs:  # it would be seen
+            self.assertNotEqual(hits(peer.slug_hash("fiche-7"), each.dir), [])
+            each.start()
+        self.clean(*labs)
+
+    def test_a_slug_keeps_its_kind_as_long_as_its_key_is_there(self):
+        made = self.lab()
+        key, path = os.path.join(made.dir, "retired.key"), os.path.join(self.top, "copie")
+        self.assertEqual(stat.S_IMODE(os.lstat(key).st_mode), 0o600)
+        as_need = [["jeanne-dupont", "need", {"title": "x", "summary": "y"}]]
+
+        def refused():
+            return [each[1] for each in made.rpc("publish", entries=[
+                [slug, kind, lab.pack(body)] for slug, kind, body in as_need], dry_run=True)["errors"]]
+        made.publish([marked(1, 200, "jeanne-dupont")])
+        made.withdraw("jeanne-dupont")
+        self.assertEqual(refused(), ["E-KIND"])
+        made.good("backup", path)
+        with open(key, encoding="ascii") as file:
+            secret = file.read().split()[-1]
+        for form in secret, bytes.fromhex(secret):
+            self.assertEqual(hits(form, path, made.dir + "/store"), [])
+        self.assertEqual(made.stop(), 0)
+        made.good("restore", path, made.dir, "--yes")  # the key lies beside it
+        made.start()
+        self.assertEqual(refused(), ["E-KIND"])
+        self.assertEqual(made.stop(), 0)
+        os.chmod(key, 0o640)
+        done = subprocess.run([lab.ESSAIMD, "--dir", made.dir], stderr=subprocess.PIPE, text=True,
+                              timeout=lab.LIMIT_S, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("retired.key", done.stderr)
+        os.remove(key)  # lost: what was withdrawn is forgotten, and life goes on
+        made.start()
+        self.assertEqual(refused(), [])
+        self.assertEqual(stat.S_IMODE(os.lstat(key).st_mode), 0o600)
+        self.clean(made)
 
     def test_withdraw_erase_returns_when_the_bytes_are_gone(self):
         made = self.lab()

@@ -522,7 +522,7 @@ class Catalogues(Hostile):
         yield "rev zero", bad(entry("a", 0))
         yield "a rev after the head's", bad(entry("a", 2))
         yield "a hint of half a hash", (good, b"x" * 8, [], head())
-        yield "a hint that takes an entry away", (good, peer.slug_hash("e-1"), [], head())
+        yield "a hint that takes an entry away", (good, peer.hint_of(good[1]), [], head())
         yield "an opening for head 1", (good, b"", [b"a" * 32], head())
         yield "no opening for head 2", (good, b"", [], second)
         yield "an opening that leads elsewhere", (good, b"", [b"b" * 32], second)

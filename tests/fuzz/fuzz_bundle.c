@@ -246,8 +246,8 @@ static void say_chain(struct writer *writer, const struct delta *delta)
         const struct slot *slot = &delta->state->slots[i];
         bool due = slot->rev == 0 && slot->withdrawn > 0;
         if (due != (delta->lie == HINT && i == delta->about)) {
-            struct slug_hash hash = world_slug_hash(i);
-            buf_put(&hints, BYTES_OF_ARRAY(hash.bytes));
+            struct hint hint = world_hint(slot, i);
+            buf_put(&hints, BYTES_OF_ARRAY(hint.bytes));
         }
     }
     uint64_t from = delta->lie == OPENING && delta->about % 2 == 0 ? delta->about : 1;

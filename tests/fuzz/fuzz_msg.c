@@ -58,7 +58,7 @@ static void walk_lists(const struct msg *msg)
     } else if (msg->type == MSG_DELTA) {
         walk_list(&msg->delta.entries, ENTRY_SIZE_MAX);
         walk_opening(&msg->delta.opening);
-        must(msg->delta.withdrawn.size % SLUG_HASH_SIZE == 0);
+        must(msg->delta.withdrawn.size % HINT_SIZE == 0);
     } else if (msg->type == MSG_BUCKETS) {
         size_t size = msg->buckets.digests.size;
         must(size == 0 || size == (size_t) BUCKET_COUNT * HASH_SIZE);
@@ -219,7 +219,7 @@ static void choose_msg(struct choices *choices, struct msg *msg, struct buf *one
         msg->delta.entries = choose_list(choices, one);
         msg->delta.opening = choose_opening(choices, two);
         msg->delta.withdrawn = choose_bytes(choices, 1000);
-        msg->delta.withdrawn.size -= msg->delta.withdrawn.size % SLUG_HASH_SIZE;
+        msg->delta.withdrawn.size -= msg->delta.withdrawn.size % HINT_SIZE;
     } else if (msg->type == MSG_DELTA_END) {
         msg->delta_end.stream = choose_number(choices) & UINT32_MAX;
         msg->delta_end.head = choose_bytes(choices, HEAD_SIZE_MAX);

@@ -266,14 +266,14 @@ static void say_withdrawn(struct foe *foe, const struct delta *delta)
         const struct slot *slot = &delta->state->slots[i];
         bool due = slot->rev == 0 && slot->withdrawn > delta->want->m;
         if (due != (delta->lie == HINT && i == delta->victim)) {
-            struct slug_hash hash = world_slug_hash(i);
-            buf_put(&hints, BYTES_OF_ARRAY(hash.bytes));
+            struct hint hint = world_hint(slot, i);
+            buf_put(&hints, BYTES_OF_ARRAY(hint.bytes));
         }
     }
-    if (delta->lie == CROWD) { /* of slugs nobody ever had: legal, and much to do */
-        uint8_t *at = buf_extend(&hints, 2100 * SLUG_HASH_SIZE);
+    if (delta->lie == CROWD) { /* of entries nobody ever had: legal, and much to do */
+        uint8_t *at = buf_extend(&hints, 2100 * HINT_SIZE);
         must(at != NULL);
-        fuzz_fill(at, 2100 * SLUG_HASH_SIZE, delta->victim);
+        fuzz_fill(at, 2100 * HINT_SIZE, delta->victim);
     }
     say_delta(foe, delta, (struct list){0}, buf_bytes(&hints), (struct list){0});
     buf_done(&hints);

@@ -2,7 +2,8 @@
 /*
  * tests/fuzz/fuzz_root.c: the incremental root against one computed from scratch.
  *
- * The bytes choose changes, turn by turn: entries put, put again, withdrawn, withdrawn and put.
+ * The bytes choose changes, turn by turn: entries put, put again, withdrawn (by name or by a hint),
+ * withdrawn and put.
  * What catalogue_plan says (digests, root, count, bytes) is compared with what a plain list of
  * entries gives, summed here after doc/protocol.md §4.3 with nothing of ours; so are the pairs of a
  * bucket, and what the changes alone would make. Some turns are given up, some come after a
@@ -38,6 +39,11 @@ struct run {
     uint32_t id;
     uint64_t n;
     struct item items[SLUGS], held[SLUGS]; /* with this turn's changes; as committed */
+    struct hinted {
+        size_t number;
+        struct hash leaf;
+    } hinted[ACTS_MAX];
+    size_t hinted_count;
 };
 
 /* ---- from scratch ---- */
@@ -155,6 +161,38 @@ static void withdraw(struct run *run, struct change_list *list, size_t number)
     run->items[number].size = 0;
 }
 
+/* Of what stands there now, of what is held, or of nothing. */
+static void hint(struct run *run, struct buf *hints, size_t number)
+{
+    struct hinted *hinted = &run->hinted[run->hinted_count++];
+    size_t which = choose(&run->choices, 4);
+    char slug[16];
+    uint8_t slug_hash[16], digest[16], hint[HINT_SIZE];
+    struct bytes text = slug_of(number, slug);
+    *hinted = (struct hinted){.number = number, .leaf = run->held[number].leaf};
+    if (which == 2) {
+        hinted->leaf = run->items[number].leaf;
+    }
+    hinted->leaf.bytes[0] ^= which == 3;
+    blake("essaim1 slug", text.data, text.size, slug_hash, sizeof slug_hash);
+    blake("essaim1 gone", hinted->leaf.bytes, HASH_SIZE, digest, sizeof digest);
+    hint[0] = slug_hash[0];
+    memcpy(hint + 1, digest, sizeof hint - 1);
+    buf_put(hints, BYTES_OF_ARRAY(hint));
+}
+
+/* An entry goes when it is the one named, of this turn or, where this turn left it alone, held. */
+static void hints_follow(struct run *run)
+{
+    for (size_t i = 0; i < run->hinted_count; i++) {
+        const struct hinted *hinted = &run->hinted[i];
+        struct item *item = &run->items[hinted->number];
+        if (memcmp(item->leaf.bytes, hinted->leaf.bytes, HASH_SIZE) == 0) {
+            item->size = 0;
+        }
+    }
+}
+
 static void apply(struct run *run, struct txn *txn, const struct change_list *list,
                   const struct plan *plan)
 {
@@ -237,13 +275,18 @@ static void turn(struct run *run)
     struct txn *txn = NULL;
     defer(change_done) struct change_list list = {0};
     defer(buf_done) struct buf dropped = {0};
+    defer(buf_done) struct buf hints = {0};
+    run->hinted_count = 0;
     must(txn_begin_write(run->store, &txn) == ERR_OK);
     size_t acts = 1 + choose(choices, ACTS_MAX);
     bool keep = choose(choices, 4) != 3;
     for (size_t i = 0; i < acts && choices->left.size > 0; i++) {
         size_t number = choose(choices, SLUGS);
-        if (choose(choices, 3) == 2) {
+        size_t what = choose(choices, 4);
+        if (what == 2) {
             withdraw(run, &list, number);
+        } else if (what == 3) {
+            hint(run, &hints, number);
         } else {
             put(run, txn, &list, number);
         }
@@ -251,6 +294,8 @@ static void turn(struct run *run)
     struct plan *plan = malloc(sizeof *plan);
     must(plan != NULL);
     must(change_settle(&list, &dropped) == ERR_OK);
+    must(change_hinted(txn, run->id, &hints, &list, &dropped) == ERR_OK);
+    hints_follow(run);
     must(catalogue_plan(txn, run->id, &list, plan) == ERR_OK);
     static struct sum sum;
     sum_up(run->items, &sum);

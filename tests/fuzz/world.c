@@ -46,6 +46,20 @@ void world_entry(const struct slot *slot, size_t number, struct buf *into)
     must(entry_encode(&entry, into) == ERR_OK);
 }
 
+struct hint world_hint(const struct slot *slot, size_t number)
+{
+    defer(buf_done) struct buf entry = {0};
+    struct slot named = *slot;
+    if (slot->rev == 0) {
+        named.rev = slot->gone_rev > 0 ? slot->gone_rev : 1;
+        named.salt = slot->gone_salt;
+    }
+    world_entry(&named, number, &entry);
+    struct hash leaf = entry_leaf(buf_bytes(&entry));
+    struct slug_hash slug_hash = world_slug_hash(number);
+    return hash_hint(&slug_hash, &leaf);
+}
+
 static int by_hash(const void *a, const void *b)
 {
     return memcmp(a, b, SLUG_HASH_SIZE);
@@ -199,6 +213,8 @@ void author_withdraw(struct author *author, size_t slot)
     if (state != NULL) {
         if (state->slots[slot].rev != 0) {
             state->slots[slot].withdrawn = author->n + 1;
+            state->slots[slot].gone_rev = state->slots[slot].rev;
+            state->slots[slot].gone_salt = state->slots[slot].salt;
         }
         state->slots[slot].rev = 0;
         state_sign(author, state);

@@ -20,8 +20,9 @@
 
 struct slot {
     uint64_t rev;       /* 0: not there */
-    uint64_t withdrawn; /* the head that withdrew it last; 0: none */
-    uint8_t salt;
+    uint64_t withdrawn; /* the head that withdrew it last; 0: none … */
+    uint64_t gone_rev;  /* … and what that was */
+    uint8_t salt, gone_salt;
 };
 
 struct state {
@@ -61,5 +62,7 @@ struct bytes author_head(const struct author *author, uint64_t n);
 /* Appends the entry of a slot. */
 void world_entry(const struct slot *slot, size_t number, struct buf *into);
 struct slug_hash world_slug_hash(size_t number);
+/* Of what is in the slot, or was withdrawn from it last. */
+struct hint world_hint(const struct slot *slot, size_t number);
 
 #endif

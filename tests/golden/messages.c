@@ -96,9 +96,12 @@ static void fetch_out(struct golden *golden)
     defer(buf_done) struct buf entries = {0}, opening = {0}, withdrawn = {0};
     for (unsigned i = 0; i < GOLDEN_ENTRIES; i++) {
         list_put(&entries, buf_bytes(&golden->entries[i]));
-        uint8_t gone = (uint8_t) ('x' + i);
-        struct slug_hash hash = hash_slug(bytes_of(&gone, 1));
-        buf_put(&withdrawn, BYTES_OF_ARRAY(hash.bytes));
+        struct entry entry;
+        must(entry_decode(buf_bytes(&golden->entries[i]), &entry) == ERR_OK);
+        struct slug_hash slug_hash = hash_slug(entry.slug);
+        struct hash leaf = entry_leaf(buf_bytes(&golden->entries[i]));
+        struct hint hint = hash_hint(&slug_hash, &leaf);
+        buf_put(&withdrawn, BYTES_OF_ARRAY(hint.bytes));
         list_put(&opening, BYTES_OF_ARRAY(golden->heads[i].hash.bytes));
     }
     static const uint8_t k[8] = {[7] = 2}, side[OPENING_ITEM_MAX] = {OPENING_SIDE_MARK};

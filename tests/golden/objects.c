@@ -134,6 +134,8 @@ static void entries_out(struct golden *golden)
         out_value(&golden->out, "value", bytes);
         out_hex(&golden->out, "slug_hash", BYTES_OF_ARRAY(slug_hash.bytes));
         out_hex(&golden->out, "leaf", BYTES_OF_ARRAY(leaf.bytes));
+        struct hint hint = hash_hint(&slug_hash, &leaf);
+        out_hex(&golden->out, "hint", BYTES_OF_ARRAY(hint.bytes));
         out_close(&golden->out, '}');
         buf_done(&bodies[i]);
     }

@@ -151,7 +151,9 @@ def good(v):
     for one in v["entries"]:
         data = raw(one["bytes"])
         yield entry(data) == one["value"] and digest("leaf", data) == raw(one["leaf"])
-        yield digest("slug", one["value"][0].encode(), 16) == raw(one["slug_hash"])
+        slug_hash = digest("slug", one["value"][0].encode(), 16)
+        yield slug_hash == raw(one["slug_hash"])
+        yield slug_hash[:1] + digest("gone", digest("leaf", data), 16)[:15] == raw(one["hint"])
     for one in v["roots"]:
         top, digests = root(catalogue(raw(one["entries"])))
         yield [top, digests[0], digest("bucket", b"".join(digests))] == [

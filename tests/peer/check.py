@@ -43,6 +43,8 @@ def vectors_check(vectors):
         hashes = [record.lab, heads[0].hash, heads[1].hash, *at_k]
         yield k == one["k"] and [each.hex() for each in hashes] == [
             one[name] for name in ("lab", "a", "b", "a_at_k", "b_at_k")]
+    for one in vectors["entries"]:
+        yield peer.hint_of(bytes.fromhex(one["bytes"])).hex() == one["hint"]
     for one in vectors["recoveries"]:
         yield peer.checked_recovery(bytes.fromhex(one["bytes"]))[0]
     for one in vectors["joined"]:

@@ -198,6 +198,11 @@ def slug_hash(slug):
     return h16("essaim1 slug", slug.encode())
 
 
+def hint_of(entry):
+    """What is told of an entry that was withdrawn (§6, Fetching)."""
+    return slug_hash(decode(entry)[0])[:1] + h16("essaim1 gone", leaf(entry))[:15]
+
+
 def leaf(entry):
     return h32("essaim1 leaf", entry)
 
@@ -357,11 +362,18 @@ class Catalogue:
         self.head = None
         self.items = []  # hashes of heads 1 … n-1, and the sides that merge heads joined
         self.withdrawn = {}  # slug hash -> n
+        self.hints = {}  # hint -> n
 
     def copy(self):
         other = copy.copy(self)
         other.entries, other.withdrawn = dict(self.entries), dict(self.withdrawn)
+        other.hints = dict(self.hints)
         return other
+
+    def forget(self, name, n):
+        """Head n withdraws it."""
+        self.withdrawn[name] = n
+        self.hints[hint_of(self.entries[name])] = n
 
     def rev(self, name):
         return decode(self.entries[name])[1]
@@ -402,7 +414,7 @@ class Catalogue:
         found = sorted((self.rev(name), name) for name in self.entries)
         fresh = [self.entries[name] for rev, name in found
                  if rev > m and (rev, name) > (after[0], after[1] or b"")]
-        hints = b"".join(name for name, n in self.withdrawn.items() if n > m)
+        hints = b"".join(hint for hint, n in self.hints.items() if n > m > 0)
         return fresh, hints, self.opening(m)
 
     def apply(self, entries, withdrawn, opening, head, anew=False):
@@ -424,8 +436,8 @@ class Catalogue:
             need((rev, name) > last, "entries out of order")
             last = rev, name
             after[name] = entry
-        for i in range(0, len(withdrawn), 16):
-            after.pop(withdrawn[i:i + 16], None)
+        hints = {withdrawn[i:i + 16] for i in range(0, len(withdrawn), 16)}
+        after = {name: each for name, each in after.items() if hint_of(each) not in hints}
         need(len(after) == head.count, "a wrong count")
         need(sum(map(len, after.values())) == head.bytes, "wrong bytes")
         need(root_of(after) == head.root, "a wrong root")
@@ -488,7 +500,7 @@ class Lab:
             own.withdrawn.pop(slug_hash(slug), None)
         for slug in withdraw:
             del entries[slug_hash(slug)]
-            own.withdrawn[slug_hash(slug)] = n
+            own.forget(slug_hash(slug), n)
         return self.install(entries)
 
     def twin(self):
@@ -517,7 +529,8 @@ class Lab:
                 mine = (own.rev(name), leaf(own.entries[name])) if name in own.entries else (0, b"")
                 if rev >= k and (rev, leaf(entry)) > mine:
                     entries[name] = encode([slug, n, kind, body])
-        own.withdrawn |= {name: n for name in own.entries if name not in entries}
+        for name in own.entries.keys() - entries.keys():
+            own.forget(name, n)
         items = opening_items(own.head.n, [own.head.hash], [(n, k, side.hashes(k))])
         chain = Chain(1, NONE, own.items + items)
         payload = self.head_payload(entries, history=chain.history)

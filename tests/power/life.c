@@ -104,6 +104,10 @@ static void step_leap(struct life *life, unsigned lab, struct txn *txn)
     buf_put(&opening, BYTES_OF_ARRAY(between.bytes));
     uint64_t from = held.head.n;
     change_some(life, txn, id, &list);
+    struct change other = {.slug_hash = help_slug(SLUGS + 1), /* held elsewhere */
+                           .leaf = between,
+                           .order = (uint32_t) list.count};
+    ok(change_add(&list, &other));
     ok(change_settle(&list, NULL));
     ok(catalogue_plan(txn, id, &list, &plan));
     struct head head = help_head(&life->labs[lab], txn, id, &plan, &signed_head);
@@ -111,7 +115,6 @@ static void step_leap(struct life *life, unsigned lab, struct txn *txn)
     head.history = history_next(&history, &between);
     buf_clear(&signed_head);
     ok(head_sign(&head, life->labs[lab].keys.signing_secret, &signed_head));
-    struct slug_hash hint = help_slug(SLUGS + 1);
     struct apply apply = {.id = id,
                           .list = &list,
                           .plan = &plan,
@@ -119,7 +122,6 @@ static void step_leap(struct life *life, unsigned lab, struct txn *txn)
                           .signed_head = buf_bytes(&signed_head),
                           .opening = buf_bytes(&opening),
                           .opening_from = from,
-                          .hints = BYTES_OF_ARRAY(hint.bytes),
                           .from = life->labs[0].keys.lab,
                           .now_s = life->now_s};
     ok(catalogue_apply(txn, &apply, &arrival));

@@ -401,6 +401,18 @@ static const char *said_records(struct txn *txn, const struct msg *msg)
     return NULL;
 }
 
+/* Does one of them name an entry that is live? */
+static bool hints_false(struct txn *txn, uint32_t id, struct bytes hints)
+{
+    defer(buf_done) struct buf copy = {0};
+    struct change_list list = {0};
+    buf_put(&copy, hints);
+    must(change_hinted(txn, id, &copy, &list, NULL) == ERR_OK);
+    bool any = list.count > 0;
+    change_done(&list);
+    return any;
+}
+
 static const char *said_delta(struct txn *txn, const struct link *link, const struct msg *msg)
 {
     uint32_t id = served(link, msg->delta.stream);
@@ -419,15 +431,7 @@ static const char *said_delta(struct txn *txn, const struct link *link, const st
             return "an entry that its catalogue does not hold";
         }
     }
-    for (at = 0; at < msg->delta.withdrawn.size; at += SLUG_HASH_SIZE) {
-        struct slug_hash slug;
-        struct slug_row row;
-        memcpy(slug.bytes, msg->delta.withdrawn.data + at, SLUG_HASH_SIZE);
-        if (catalogue_slug(txn, id, &slug, &row) == ERR_OK) {
-            return "that a live entry is withdrawn";
-        }
-    }
-    return NULL;
+    return hints_false(txn, id, msg->delta.withdrawn) ? "that a live entry is withdrawn" : NULL;
 }
 
 static const char *said_end(struct txn *txn, const struct link *link, const struct msg *msg)

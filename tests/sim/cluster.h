@@ -171,6 +171,7 @@ uint64_t sim_said(const struct sim *sim, unsigned lab, enum msg_type type);
 bool sim_linked(struct sim *sim, unsigned a, unsigned b);
 /* How often a text stands in the files of a lab's directory, on or off. */
 unsigned sim_bytes(const struct sim *sim, unsigned lab, const char *text);
+unsigned sim_bytes_of(const struct sim *sim, unsigned lab, struct bytes text);
 const char *sim_dir(const struct sim *sim, unsigned lab);
 /* Hash of every event and effect so far. */
 uint64_t sim_trace(const struct sim *sim);

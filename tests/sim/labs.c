@@ -79,6 +79,7 @@ static void node_start(struct sim *sim, unsigned number)
     struct store_options options = {.map_size = sim->map_size};
     sim_roll_bytes(sim, options.fresh_index, INSTANCE_SIZE);
     sim_roll_bytes(sim, options.fresh_instance, INSTANCE_SIZE);
+    memset(options.retired_key, 1 + (int) (number % 255), sizeof options.retired_key);
     enum err err = store_open(lab->dir, &options, &lab->store);
     if (err != ERR_OK) {
         sim_fail(sim, "lab %u cannot open its store: %s", number, err_code(err));

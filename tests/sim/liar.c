@@ -176,19 +176,23 @@ static void lie_list(struct sim *sim, struct list *list, struct items *items, st
 /* Withdraws what it sends, or what nobody has, or forgets to say what was withdrawn. */
 static void lie_withdrawn(struct sim *sim, struct msg *msg, struct items *items, struct buf *raw)
 {
-    struct slug_hash slug;
+    struct hint hint;
     struct entry entry;
     items_take(&msg->delta.entries, items);
     buf_put(raw, msg->delta.withdrawn);
     if (raw->size > 0 && pick(sim, 2) == 0) {
-        raw->size -= SLUG_HASH_SIZE;
-    } else if (items->count > 0 && raw->size < 1024 &&
-               entry_peek(items->at[pick(sim, items->count)], &entry) == ERR_OK) {
-        slug = hash_slug(entry.slug);
-        buf_put(raw, BYTES_OF_ARRAY(slug.bytes));
+        raw->size -= HINT_SIZE;
+    } else if (items->count > 0 && raw->size < 1024) {
+        struct bytes item = items->at[pick(sim, items->count)];
+        if (entry_peek(item, &entry) == ERR_OK) {
+            struct slug_hash slug = hash_slug(entry.slug);
+            struct hash leaf = entry_leaf(item);
+            hint = hash_hint(&slug, &leaf);
+            buf_put(raw, BYTES_OF_ARRAY(hint.bytes));
+        }
     } else if (raw->size < 1024) {
-        sim_roll_bytes(sim, slug.bytes, SLUG_HASH_SIZE);
-        buf_put(raw, BYTES_OF_ARRAY(slug.bytes));
+        sim_roll_bytes(sim, hint.bytes, HINT_SIZE);
+        buf_put(raw, BYTES_OF_ARRAY(hint.bytes));
     }
     msg->delta.withdrawn = buf_bytes(raw);
 }

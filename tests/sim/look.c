@@ -226,7 +226,7 @@ const char *sim_dir(const struct sim *sim, unsigned lab)
     return sim->labs[lab]->dir;
 }
 
-static unsigned occurrences(const char *path, const char *text)
+static unsigned occurrences(const char *path, struct bytes text)
 {
     FILE *file = fopen(path, "rb");
     if (file == NULL) {
@@ -242,7 +242,7 @@ static unsigned occurrences(const char *path, const char *text)
     unsigned count = 0;
     const char *end = bytes + size;
     for (const char *at = bytes; at != NULL; count += at != NULL) {
-        at = memmem(at, (size_t) (end - at), text, strlen(text));
+        at = memmem(at, (size_t) (end - at), text.data, text.size);
         at = at == NULL ? NULL : at + 1;
     }
     free(bytes);
@@ -250,6 +250,11 @@ static unsigned occurrences(const char *path, const char *text)
 }
 
 unsigned sim_bytes(const struct sim *sim, unsigned lab, const char *text)
+{
+    return sim_bytes_of(sim, lab, bytes_of_str(text));
+}
+
+unsigned sim_bytes_of(const struct sim *sim, unsigned lab, struct bytes text)
 {
     char path[512];
     unsigned count = 0;

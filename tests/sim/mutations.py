@@ -96,10 +96,19 @@ MUTANTS = [
         ("node", "        .after_rev = msg->want.has_after ? msg->want.after_rev : msg->want.m,",
          "        .after_rev = msg->want.has_after ? msg->want.after_rev + 1 : msg->want.m,")]),
     Mutant("hints-ignored", "withdrawn hints are ignored", [
-        ("node", "    for (size_t at = 0; at < withdrawn.size; at += SLUG_HASH_SIZE) {\n"
-         "        struct change change",
-         "    for (size_t at = withdrawn.size; at < withdrawn.size; at += SLUG_HASH_SIZE) {\n"
-         "        struct change change")]),
+        ("node", "    buf_put(&fetch->hints, withdrawn);\n", "    (void) withdrawn;\n")],
+        first="test_stories_hints"),
+    Mutant("hints-coarse", "a hint withdraws its whole bucket", [
+        ("store", "bsearch(hint.bytes, hints.data, hints.size / HINT_SIZE, HINT_SIZE, hint_order) "
+         "!= NULL", "(void) hint_order, hint.bytes[0] == hints.data[0]")],
+        first="test_stories_hints"),
+    Mutant("hints-of-others", "hints of heads that were replaced are kept", [
+        ("store", "applying->parted > 0 ? applying->parted : apply->head->n + 1",
+         "apply->head->n + 1")], first="test_stories_hints"),
+    Mutant("retired-bare", "a retired slug is remembered without the key", [
+        ("store", "    struct slug_hash hash = hash_retired(txn->store->retired_key, slug_hash);\n",
+         "    struct slug_hash hash = txn == NULL ? (struct slug_hash){{0}} : *slug_hash;\n")],
+        first="test_stories_hints"),
     Mutant("withdrawn-kept", "what is withdrawn stays in the store", [
         ("store", "        if (err == ERR_OK) {\n            err = cursor_del(&applying->slugs);\n"
          "        }\n", "")]),

@@ -260,15 +260,10 @@ static bool wanted(const struct press_item *item, const struct msg *want, uint64
             memcmp(item->slug.bytes, want->want.after_slug.bytes, SLUG_HASH_SIZE) > 0);
 }
 
-static bool lives_again(const struct press *press, const struct press_item *gone, uint64_t n)
+struct hint press_hint(const struct press_item *item)
 {
-    for (size_t i = 0; i < press->count; i++) {
-        const struct press_item *item = &press->items[i];
-        if (memcmp(item->slug.bytes, gone->slug.bytes, SLUG_HASH_SIZE) == 0 && live_at(item, n)) {
-            return true;
-        }
-    }
-    return false;
+    struct hash leaf = entry_leaf(buf_bytes(&item->bytes));
+    return hash_hint(&item->slug, &leaf);
 }
 
 void press_delta(const struct press *press, const struct msg *want, uint64_t n,
@@ -281,9 +276,9 @@ void press_delta(const struct press *press, const struct msg *want, uint64_t n,
         if (wanted(item, want, n)) {
             items[delta->entry_count++] = item;
         }
-        if (item->withdrawn && item->end > want->want.m && item->end <= n &&
-            !lives_again(press, item, n)) {
-            buf_put(&delta->withdrawn, BYTES_OF_ARRAY(item->slug.bytes));
+        if (item->withdrawn && item->end > want->want.m && item->end <= n) {
+            struct hint hint = press_hint(item);
+            buf_put(&delta->withdrawn, BYTES_OF_ARRAY(hint.bytes));
         }
     }
     qsort(items, delta->entry_count, sizeof *items, rev_order);

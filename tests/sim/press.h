@@ -52,6 +52,7 @@ struct press_delta {
     struct buf entries, withdrawn, opening;
     size_t entry_count, opening_count;
 };
+struct hint press_hint(const struct press_item *item);
 void press_delta(const struct press *press, const struct msg *want, uint64_t n,
                  struct press_delta *delta);
 void press_delta_done(struct press_delta *delta);

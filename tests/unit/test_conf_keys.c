@@ -44,6 +44,8 @@ static int teardown(void **state)
         (void) unlink(path_of(place, files[i]));
     }
     (void) unlink(path_of(place, "kept"));
+    (void) unlink(path_of(place, "retired.key"));
+    (void) unlink(path_of(place, "retired.key.new"));
     (void) rmdir(place->dir);
     free(place);
     return 0;
@@ -188,7 +190,7 @@ static void a_file_of_another_user_is_refused(void **state)
 
 static void overwrite(const struct place *place, const char *name, const char *text, size_t size)
 {
-    int fd = open(path_of(place, name), O_WRONLY | O_TRUNC);
+    int fd = open(path_of(place, name), O_WRONLY | O_CREAT | O_TRUNC, 0600);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, size), (ssize_t) size);
     assert_int_equal(close(fd), 0);
@@ -253,6 +255,63 @@ static void a_record_its_lab_did_not_sign_is_refused(void **state)
     refused(place, "lab.record", "too long");
 }
 
+/* ---- the key of the retired slugs ---- */
+
+static void the_key_of_retired_slugs_is_made_once_and_stays(void **state)
+{
+    struct place *place = *state;
+    uint8_t keys[3][KEY_SIZE];
+    struct stat seen;
+    assert_int_not_equal(lstat(path_of(place, "retired.key"), &seen), 0);
+    overwrite(place, "retired.key.new", "torn", 4); /* by a power cut */
+    for (size_t i = 0; i < 2; i++) {
+        assert_err(keys_retired(place->dir, keys[i], NULL), ERR_OK);
+    }
+    assert_memory_equal(keys[0], keys[1], KEY_SIZE);
+    assert_int_equal(lstat(path_of(place, "retired.key"), &seen), 0);
+    assert_int_equal(seen.st_mode, S_IFREG | 0600);
+    assert_int_not_equal(lstat(path_of(place, "retired.key.new"), &seen), 0);
+    assert_int_equal(unlink(path_of(place, "retired.key")), 0); /* lost: another one */
+    assert_err(keys_retired(place->dir, keys[2], NULL), ERR_OK);
+    assert_memory_not_equal(keys[0], keys[2], KEY_SIZE);
+}
+
+static void an_unsafe_key_of_retired_slugs_is_refused_and_never_replaced(void **state)
+{
+    struct place *place = *state;
+    uint8_t key[KEY_SIZE];
+    struct say say = {0};
+    assert_err(keys_retired(place->dir, key, NULL), ERR_OK);
+    assert_int_equal(chmod(path_of(place, "retired.key"), 0640), 0);
+    assert_err(keys_retired(place->dir, key, &say), ERR_KEY);
+    assert_non_null(strstr(say.text, "retired.key"));
+    assert_int_equal(chmod(path_of(place, "retired.key"), 0600), 0);
+    assert_err(keys_retired(place->dir, key, NULL), ERR_OK);
+    overwrite(place, "retired.key", "essaim-key-1 signing ", 21);
+    assert_err(keys_retired(place->dir, key, NULL), ERR_KEY);
+    assert_int_equal(unlink(path_of(place, "retired.key")), 0);
+    assert_int_equal(symlink("nowhere", path_of(place, "retired.key")), 0);
+    assert_err(keys_retired(place->dir, key, NULL), ERR_KEY);
+    assert_int_equal(chmod(place->dir, 0750), 0);
+    assert_err(keys_retired(place->dir, key, NULL), ERR_KEY);
+}
+
+static void where_no_key_of_retired_slugs_can_be_made_that_is_said(void **state)
+{
+    struct place *place = *state;
+    uint8_t key[KEY_SIZE];
+    struct say say = {0};
+    if (geteuid() == 0) { /* root writes anywhere: a directory stands in the way instead */
+        assert_int_equal(mkdir(path_of(place, "retired.key.new"), 0700), 0);
+    } else {
+        assert_int_equal(chmod(place->dir, 0500), 0);
+    }
+    assert_true(keys_retired(place->dir, key, &say) != ERR_OK);
+    assert_non_null(strstr(say.text, "retired.key"));
+    (void) chmod(place->dir, 0700);
+    (void) rmdir(path_of(place, "retired.key.new"));
+}
+
 static void a_directory_that_is_not_there_is_named(void **state)
 {
     (void) state;
@@ -281,6 +340,9 @@ int main(void)
         WITH_KEYS(what_is_no_key_of_its_kind_is_refused),
         WITH_KEYS(a_signing_key_of_another_lab_is_refused),
         WITH_KEYS(a_record_its_lab_did_not_sign_is_refused),
+        WITH_KEYS(the_key_of_retired_slugs_is_made_once_and_stays),
+        WITH_KEYS(an_unsafe_key_of_retired_slugs_is_refused_and_never_replaced),
+        WITH_KEYS(where_no_key_of_retired_slugs_can_be_made_that_is_said),
         cmocka_unit_test(a_directory_that_is_not_there_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,7 @@ static void each_tag_gives_the_digest_others_compute(void **state)
         [TAG_HEAD_HASH] = "e059d12f0d0111fe8da4e2cc61bb153cf20950c95a08716874ca49e41e8c7d84",
         [TAG_HISTORY] = "589558492fdc1daf791739badee4714906e756828cc2e71f448e6c2d4489c44f",
         [TAG_MERGE] = "a4dfa1e4d261d77c784d2915cc30117b3bc20ed8898dd65860344ccf07fb908f",
+        [TAG_GONE] = "2d0179285f701d986be805fdb95a13353571314a5ef094da09e6a6c296a68759",
         [TAG_SIG_LAB] = "f21d1275d3244f57520a5415e7e2591c7e98a39ad92a5275d1fd6f67e1e29951",
         [TAG_SIG_HEAD] = "17895a6c87d5fc6bd77e4fe8af9d8d283bb2f448b4a40093cb347712ad82efcd",
         [TAG_SIG_RECOVER] = "819ace3aa536d3efcf58dfea680d4b2393630b56dcba17a355b69fa52d376974",
@@ -84,6 +85,37 @@ static void a_slug_hash_is_short_by_parameter_not_by_cutting(void **state)
     assert_hex(hash.bytes, sizeof hash.bytes, "9fc417325f3b0bfa5ed3686eb1fcfd6e");
     struct hash full = hash_of(TAG_SLUG, bytes_of_str("geotrek"));
     assert_memory_not_equal(hash.bytes, full.bytes, SLUG_HASH_SIZE);
+}
+
+static void a_hint_is_the_bucket_and_a_hash_of_the_leaf(void **state)
+{
+    (void) state;
+    struct slug_hash slug = hash_slug(bytes_of_str("geotrek"));
+    struct slug_hash other = slug;
+    struct hash leaf;
+    for (size_t i = 0; i < sizeof leaf.bytes; i++) {
+        leaf.bytes[i] = (uint8_t) i;
+    }
+    struct hint hint = hash_hint(&slug, &leaf);
+    assert_hex(hint.bytes, sizeof hint.bytes, "9f4142aca2706c50e419c355df645572");
+    memset(other.bytes + 1, 0, sizeof other.bytes - 1);
+    struct hint same = hash_hint(&other, &leaf);
+    assert_memory_equal(&hint, &same, sizeof hint); /* nothing else of the slug is in it */
+}
+
+static void a_retired_slug_is_hidden_by_the_key(void **state)
+{
+    (void) state;
+    struct slug_hash slug = hash_slug(bytes_of_str("geotrek"));
+    uint8_t key[KEY_SIZE];
+    for (size_t i = 0; i < sizeof key; i++) {
+        key[i] = (uint8_t) (i + 1);
+    }
+    struct slug_hash hidden = hash_retired(key, &slug);
+    assert_hex(hidden.bytes, sizeof hidden.bytes, "93ab30099a0c432a7041ffe8055ff8f4");
+    key[31] ^= 1;
+    struct slug_hash other = hash_retired(key, &slug);
+    assert_memory_not_equal(&hidden, &other, sizeof hidden);
 }
 
 static void signatures_are_those_of_other_programs(void **state)
@@ -214,6 +246,8 @@ int main(void)
         cmocka_unit_test(tags_differ_and_are_padded_with_zeroes),
         cmocka_unit_test(a_hash_of_two_is_the_hash_of_both_in_a_row),
         cmocka_unit_test(a_slug_hash_is_short_by_parameter_not_by_cutting),
+        cmocka_unit_test(a_hint_is_the_bucket_and_a_hash_of_the_leaf),
+        cmocka_unit_test(a_retired_slug_is_hidden_by_the_key),
         cmocka_unit_test(signatures_are_those_of_other_programs),
         cmocka_unit_test(one_altered_bit_anywhere_is_refused),
         cmocka_unit_test(a_signature_for_one_purpose_stands_for_no_other),

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
-/* Catalogues as they are read: ids, heads, entries, openings, hints, chores; and bit rot in
+/* Catalogues as they are read: ids, heads, entries, openings, chores; and bit rot in
  * them. */
 #include "store_help.h"
-
-#define HINT_AT_SIZE 24
 
 static void ids_are_given_once(void **state)
 {
@@ -165,69 +163,6 @@ static void openings_are_exact_ranges(void **state)
     buf_done(&opening);
 }
 
-static struct head withdraw(struct scratch *scratch, unsigned first, unsigned count, uint64_t now_s)
-{
-    struct txn *txn = help_write(scratch);
-    struct change_list list = {0};
-    for (unsigned i = 0; i < count; i++) {
-        help_withdraw(&list, first + i);
-    }
-    struct head head = help_apply(scratch, txn, 1, &list, now_s);
-    ok(txn_commit(txn));
-    return head;
-}
-
-static unsigned hints_after(struct scratch *scratch, uint64_t n, size_t page, struct buf *hints)
-{
-    uint8_t at[HINT_AT_SIZE] = {0};
-    bool more = true;
-    unsigned pages = 0;
-    struct txn *txn = help_read(scratch);
-    buf_clear(hints);
-    for (; more; pages++) {
-        size_t before = hints->size;
-        ok(catalogue_hints(txn, 1, n, at, page, hints, &more));
-        assert_true(hints->size - before <= page * SLUG_HASH_SIZE);
-        assert_true(pages < 10000);
-    }
-    txn_end(txn);
-    return (unsigned) (hints->size / SLUG_HASH_SIZE);
-}
-
-static void hints_tell_what_went_after_a_head(void **state)
-{
-    struct scratch *scratch = *state;
-    struct buf hints = {0}, in_pages = {0};
-    (void) help_publish(scratch, 0, 300, 1, 50); /* head 1 */
-    (void) withdraw(scratch, 0, 3, 1000);        /* head 2 */
-    (void) withdraw(scratch, 50, 200, 1000);     /* head 3 */
-    (void) withdraw(scratch, 299, 1, 1000);      /* head 4 */
-    assert_int_equal(hints_after(scratch, 0, 1000, &hints), 204);
-    assert_int_equal(hints_after(scratch, 0, 7, &in_pages), 204);
-    assert_true(bytes_equal(buf_bytes(&hints), buf_bytes(&in_pages)));
-    assert_int_equal(hints_after(scratch, 2, 1000, &hints), 201);
-    assert_int_equal(hints_after(scratch, 3, 1000, &hints), 1);
-    struct slug_hash last = help_slug(299);
-    assert_memory_equal(hints.data, last.bytes, SLUG_HASH_SIZE);
-    assert_int_equal(hints_after(scratch, 4, 1000, &hints), 0);
-    assert_int_equal(hints_after(scratch, UINT64_MAX, 1000, &hints), 0);
-    buf_done(&hints);
-    buf_done(&in_pages);
-}
-
-static void hints_pass_over_what_lives_again(void **state)
-{
-    struct scratch *scratch = *state;
-    struct buf hints = {0};
-    (void) help_publish(scratch, 0, 200, 1, 50);
-    (void) withdraw(scratch, 0, 200, 1000);
-    (void) help_publish(scratch, 0, 199, 2, 50);
-    assert_int_equal(hints_after(scratch, 1, 1, &hints), 1);
-    struct slug_hash gone = help_slug(199);
-    assert_memory_equal(hints.data, gone.bytes, SLUG_HASH_SIZE);
-    buf_done(&hints);
-}
-
 static bool chores(struct scratch *scratch, uint64_t now_s, size_t count)
 {
     bool left = false;
@@ -235,37 +170,6 @@ static bool chores(struct scratch *scratch, uint64_t now_s, size_t count)
     ok(catalogue_chores(txn, now_s, count, &left));
     ok(txn_commit(txn));
     return left;
-}
-
-static void hints_are_kept_ninety_days(void **state)
-{
-    struct scratch *scratch = *state;
-    (void) help_publish(scratch, 0, 30, 1, 50);
-    (void) withdraw(scratch, 0, 10, 1000);
-    (void) withdraw(scratch, 10, 10, 2000);
-    assert_false(chores(scratch, 500, 100)); /* a clock that went back */
-    assert_false(chores(scratch, 1000 + (uint64_t) HINT_TTL_S, 100));
-    assert_int_equal(help_rows(scratch, TABLE_GONE), 20);
-    unsigned calls = 1;
-    while (chores(scratch, 1001 + (uint64_t) HINT_TTL_S, 3)) {
-        assert_true(++calls < 20);
-    }
-    assert_true(calls >= 6); /* a few at a time */
-    assert_int_equal(help_rows(scratch, TABLE_GONE), 10);
-    struct buf hints = {0};
-    assert_int_equal(hints_after(scratch, 0, 100, &hints), 10);
-    buf_done(&hints);
-    assert_false(chores(scratch, 1001 + (uint64_t) HINT_TTL_S, 100));
-}
-
-static void damaged_hints_are_swept_away(void **state)
-{
-    struct scratch *scratch = *state;
-    uint8_t key[5] = {0}, good[GONE_KEY_SIZE] = {1};
-    help_row(scratch, TABLE_GONE, BYTES_OF_ARRAY(key), bytes_of("", 0));
-    help_row(scratch, TABLE_GONE, BYTES_OF_ARRAY(good), bytes_of("abc", 3));
-    assert_false(chores(scratch, 5, 10));
-    assert_int_equal(help_rows(scratch, TABLE_GONE), 0);
 }
 
 static void the_trash_is_emptied_a_few_at_a_time(void **state)
@@ -349,6 +253,27 @@ static void retired_kinds_are_remembered(void **state)
     is_err(retired_get(txn, 1, &other, &kind), ERR_NOT_FOUND);
     is_err(retired_get(txn, 2, &slug, &kind), ERR_NOT_FOUND);
     ok(txn_commit(txn));
+}
+
+static void a_retired_slug_is_known_to_who_has_the_key_alone(void **state)
+{
+    struct scratch *scratch = *state;
+    struct slug_hash slug = help_slug(1);
+    struct bytes kind;
+    uint8_t bare[4 + SLUG_HASH_SIZE];
+    be32_put(bare, 1);
+    memcpy(bare + 4, slug.bytes, SLUG_HASH_SIZE);
+    for (unsigned key = 0; key < 3; key++) { /* one, another, the first again */
+        memset(scratch->options.retired_key, key == 1 ? 7 : 8, KEY_SIZE);
+        help_reopen(scratch);
+        struct txn *txn = help_write(scratch);
+        if (key == 0) {
+            ok(retired_put(txn, 1, &slug, bytes_of_str("need")));
+        }
+        is_err(txn_get(txn, TABLE_RETIRED, BYTES_OF_ARRAY(bare), &kind), ERR_NOT_FOUND);
+        is_err(retired_get(txn, 1, &slug, &kind), key == 1 ? ERR_NOT_FOUND : ERR_OK);
+        ok(txn_commit(txn));
+    }
 }
 
 /* ---- bit rot ---- */
@@ -436,7 +361,10 @@ static void malformed_rows_are_corrupt(void **state)
     memcpy(key + 4, slug.bytes, SLUG_HASH_SIZE);
     help_row(scratch, TABLE_SLUGS, bytes_of(key, 20), bytes_of("short", 5));
     memcpy(key + 4, other.bytes, SLUG_HASH_SIZE);
-    help_row(scratch, TABLE_RETIRED, bytes_of(key, 20), bytes_of("Not A Kind", 10));
+    struct slug_hash keyed = hash_retired(scratch->options.retired_key, &other);
+    uint8_t hidden[4 + SLUG_HASH_SIZE] = {0, 0, 0, 1};
+    memcpy(hidden + 4, keyed.bytes, SLUG_HASH_SIZE);
+    help_row(scratch, TABLE_RETIRED, BYTES_OF_ARRAY(hidden), bytes_of("Not A Kind", 10));
     uint8_t missing[52] = {0};
     help_row(scratch, TABLE_SLUGS, bytes_of(key, 20), BYTES_OF_ARRAY(missing));
     be64_put(key + 4, 1);
@@ -522,14 +450,11 @@ int main(void)
         TEST(entries_come_in_delta_order_from_any_point),
         TEST(catalogues_do_not_mix),
         TEST(openings_are_exact_ranges),
-        TEST(hints_tell_what_went_after_a_head),
-        TEST(hints_pass_over_what_lives_again),
-        TEST(hints_are_kept_ninety_days),
-        TEST(damaged_hints_are_swept_away),
         TEST(the_trash_is_emptied_a_few_at_a_time),
         TEST(a_seq_in_the_trash_is_not_given_again),
         TEST(the_largest_entry_fits),
         TEST(retired_kinds_are_remembered),
+        TEST(a_retired_slug_is_known_to_who_has_the_key_alone),
         TEST(no_flipped_bit_of_an_entry_is_ever_served),
         TEST(malformed_rows_are_corrupt),
         TEST(a_malformed_order_of_revisions_is_corrupt),

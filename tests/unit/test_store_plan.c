@@ -313,14 +313,14 @@ static void a_list_of_many_revisions_is_put_in_delta_order(void **state)
     ok(txn_commit(txn));
 }
 
-static void an_apply_keeps_opening_hints_and_its_own_hash(void **state)
+static void an_apply_keeps_its_opening_a_hint_and_its_own_hash(void **state)
 {
     struct scratch *scratch = *state;
     struct change_list list = {0};
     struct plan plan;
     struct buf signed_head = {0}, found = {0};
     struct hash opening[4];
-    struct slug_hash hints[2] = {help_slug(900), help_slug(901)};
+    struct slug_hash other = help_slug(2);
     uint32_t id;
     uint64_t arrival;
     bool more;
@@ -329,7 +329,10 @@ static void an_apply_keeps_opening_hints_and_its_own_hash(void **state)
     struct txn *txn = help_write(scratch);
     ok(catalogue_open(txn, &scratch->name, &id));
     help_put(txn, id, &list, 1, 3, 1, 100);
-    help_withdraw(&list, 2); /* never held: others may ask us for it */
+    help_withdraw(&list, 2); /* never held: others may ask us for it … */
+    memset(list.items[1].leaf.bytes, 6, HASH_SIZE);
+    help_withdraw(&list, 3); /* … but nobody for what is not known */
+    struct hint hint = hash_hint(&other, &list.items[1].leaf);
     ok(change_settle(&list, NULL));
     ok(catalogue_plan(txn, id, &list, &plan));
     struct head head = {.lab = scratch->name.lab,
@@ -347,7 +350,6 @@ static void an_apply_keeps_opening_hints_and_its_own_hash(void **state)
                           .signed_head = buf_bytes(&signed_head),
                           .opening = bytes_of(opening, sizeof opening),
                           .opening_from = 1,
-                          .hints = bytes_of(hints, sizeof hints),
                           .from = scratch->keys.lab,
                           .now_s = 1000};
     ok(catalogue_apply(txn, &apply, &arrival));
@@ -356,7 +358,9 @@ static void an_apply_keeps_opening_hints_and_its_own_hash(void **state)
     assert_memory_equal(found.data + sizeof opening, head.hash.bytes, HASH_SIZE);
     buf_clear(&found);
     ok(catalogue_hints(txn, id, 4, at, 10, &found, &more));
-    assert_int_equal(found.size, 3 * SLUG_HASH_SIZE);
+    assert_int_equal(found.size, HINT_SIZE);
+    assert_memory_equal(found.data, hint.bytes, HINT_SIZE);
+    assert_false(more);
     ok(txn_commit(txn));
     change_done(&list);
     buf_done(&signed_head);
@@ -635,7 +639,7 @@ int main(void)
         TEST(rot_in_digests_or_rows_is_never_planned_over),
         TEST(many_replaced_bodies_go_by_way_of_the_trash),
         TEST(a_list_of_many_revisions_is_put_in_delta_order),
-        TEST(an_apply_keeps_opening_hints_and_its_own_hash),
+        TEST(an_apply_keeps_its_opening_a_hint_and_its_own_hash),
         TEST(a_row_republished_in_place_keeps_its_body),
         TEST(an_apply_that_fails_half_way_leaves_nothing),
         TEST(a_seq_that_stands_for_another_body_is_never_made_visible),

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "store_help.h"
+#include "store/copy.h"
 
 static mode_t mode_of(const char *dir, const char *name)
 {
@@ -101,6 +102,73 @@ static void a_store_of_schema_1_is_brought_up_with_all_it_holds(void **state)
     (void) help_publish(scratch, 20, 1, 1, 300);
     help_reopen(scratch);
     assert_int_equal(help_scrub(scratch, 100), 0);
+}
+
+static void schema_put(struct scratch *scratch, uint32_t number)
+{
+    uint8_t schema[4];
+    be32_put(schema, number);
+    help_row(scratch, TABLE_META, bytes_of_str("schema"), BYTES_OF_ARRAY(schema));
+}
+
+/* Rows of `gone` and `retired` as schema 2 had them. */
+static void slugs_remember(struct scratch *scratch, unsigned count)
+{
+    struct txn *txn = help_write(scratch);
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t gone[GONE_KEY_SIZE] = {0}, retired[4 + SLUG_HASH_SIZE], age[8] = {0};
+        struct slug_hash slug = help_slug(i);
+        be32_put(gone, 1);
+        be64_put(gone + 4, 2);
+        memcpy(gone + 12, slug.bytes, SLUG_HASH_SIZE);
+        be32_put(retired, 1);
+        memcpy(retired + 4, slug.bytes, SLUG_HASH_SIZE);
+        ok(txn_put(txn, TABLE_GONE, BYTES_OF_ARRAY(gone), BYTES_OF_ARRAY(age)));
+        ok(txn_put(txn, TABLE_RETIRED, BYTES_OF_ARRAY(retired),
+                   bytes_of_str(i % 2 == 0 ? "innovation" : "need")));
+    }
+    ok(txn_commit(txn));
+}
+
+static void a_store_of_schema_2_forgets_which_slugs_were_withdrawn(void **state)
+{
+    struct scratch *scratch = *state;
+    struct bytes kind;
+    struct copy copy = {0};
+    struct buf file = {0};
+    bool swapped = false;
+    help_lab(scratch);
+    (void) help_publish(scratch, 100, 5, 1, 300);
+    slugs_remember(scratch, 50);
+    help_row(scratch, TABLE_RETIRED, bytes_of("odd", 3), bytes_of_str("need")); /* bit rot */
+    schema_put(scratch, 2);
+    help_close(scratch);
+    memset(scratch->options.retired_key, 8, KEY_SIZE);
+    ok(store_open(scratch->path, &scratch->options, &scratch->store));
+    assert_int_equal(help_rows(scratch, TABLE_GONE), 0);
+    assert_int_equal(help_rows(scratch, TABLE_RETIRED), 50);
+    for (unsigned round = 0; round < 2; round++) { /* at once, and at the next start */
+        struct txn *txn = help_read(scratch);
+        for (unsigned i = 0; i < 50; i++) {
+            struct slug_hash slug = help_slug(i);
+            ok(retired_get(txn, 1, &slug, &kind));
+            assert_true(bytes_equal(kind, bytes_of_str(i % 2 == 0 ? "innovation" : "need")));
+        }
+        txn_end(txn);
+        assert_int_equal(help_scrub(scratch, 100), 0);
+        help_reopen(scratch);
+    }
+    assert_true(store_erase_due(scratch->store));
+    ok(copy_compact(scratch->store, &copy));
+    ok(copy_swap(scratch->store, &swapped));
+    assert_true(swapped);
+    help_close(scratch);
+    help_file(scratch, &file);
+    for (unsigned i = 0; i < 50; i++) {
+        struct slug_hash slug = help_slug(i);
+        assert_null(memmem(file.data, file.size, slug.bytes, SLUG_HASH_SIZE));
+    }
+    buf_done(&file);
 }
 
 static void a_table_lost_from_a_store_of_schema_1_is_damage(void **state)
@@ -485,6 +553,7 @@ int main(void)
         TEST(the_dice_of_the_first_opening_stand),
         TEST(a_newer_schema_is_refused_and_left_alone),
         TEST(a_store_of_schema_1_is_brought_up_with_all_it_holds),
+        TEST(a_store_of_schema_2_forgets_which_slugs_were_withdrawn),
         TEST(a_table_lost_from_a_store_of_schema_1_is_damage),
         TEST(foreign_files_are_refused),
         TEST(what_is_no_file_or_no_directory_is_refused),
