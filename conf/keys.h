@@ -51,9 +51,9 @@ MUST_USE enum err keys_load(const char *dir, struct keys *ret_keys, struct say *
 MUST_USE enum err keys_load_set(const char *dir, const char *suffix, struct keys *ret_keys,
                                 struct say *ret_say);
 
-/* The key of the table `retired`, made here if there is none: at the first start of a lab, and where
- * it was lost. What it hid before is then forgotten. ERR_KEY when the file is not as a key must be;
- * ERR_IO, ERR_FULL, ERR_NOMEM. */
+/* The key of the table `retired`, made here if there is none: at the first start of a lab, and
+ * where it was lost. What it hid before is then forgotten. ERR_KEY when the file is not as a key
+ * must be; ERR_IO, ERR_FULL, ERR_NOMEM. */
 MUST_USE enum err keys_retired(const char *dir, uint8_t ret_key[KEY_SIZE], struct say *ret_say);
 
 /* Wipes and frees. Accepts NULL and zeroed objects. */

@@ -493,9 +493,9 @@ static enum err turn_undone(struct node *node)
     rotate_undo(node);
     own_answer(node, ERR_FULL);
     own_undo(node);
+    buf_clear(&node->went);
     fetches_reset(node);
     node->changed_count = 0;
-    buf_clear(&node->went);
     while (node->link_count > 0) {
         struct effect *effect = node_effect(node, EFFECT_CLOSE);
         if (effect != NULL) {

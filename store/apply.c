@@ -3,8 +3,8 @@
  * store/apply.c: a settled and planned change list is written.
  *
  * Happy path: the bodies are there, then the chain of heads, slugs with their hints, the order of
- * revisions, digests, the head with its arrival; bodies that nothing points to any more are dropped. An apply
- * that fails half way spoils its transaction.
+ * revisions, digests, the head with its arrival; bodies that nothing points to any more are
+ * dropped. An apply that fails half way spoils its transaction.
  */
 #include <stdlib.h>
 
