@@ -517,7 +517,9 @@ enum err watch_flush(struct node *node, struct client *client, struct txn *txn)
             return err;
         }
         if (end) {
-            buf_done(&client->watch_items[0].went);
+            struct buf *went = &client->watch_items[0].went;
+            client->went_count -= (went->size - client->watch_items[0].went_at) / SLUG_HASH_SIZE;
+            buf_done(went);
             client->watch_count--;
             memmove(&client->watch_items[0], &client->watch_items[1],
                     client->watch_count * sizeof *client->watch_items);
