@@ -17,6 +17,7 @@ void draft_done(struct draft *draft)
 {
     change_done(&draft->changes);
     buf_done(&draft->erased);
+    buf_done(&draft->retired);
     free(draft->index);
     *draft = (struct draft){0};
 }
@@ -204,6 +205,22 @@ enum err draft_put(struct node *node, struct draft *draft, struct txn *txn,
     return err != ERR_OK ? err : draft_add(draft, &change);
 }
 
+/* Its kind is remembered from this very request on: another one of the turn may use the slug. */
+static enum err draft_retire(struct node *node, struct draft *draft, struct txn *txn,
+                             const struct slug_hash *slug_hash, struct bytes view)
+{
+    struct bytes before;
+    enum err err = retired_get(txn, node->own.catalogue, slug_hash, &before);
+    if (err == ERR_NOT_FOUND) {
+        buf_put(&draft->retired, BYTES_OF_ARRAY(slug_hash->bytes));
+        err = draft->retired.err;
+    }
+    char kind[KIND_SIZE_MAX];
+    struct bytes copy = bytes_of(kind, view.size);
+    bytes_copy(kind, view); /* the view dies with the write */
+    return err != ERR_OK ? err : retired_put(txn, node->own.catalogue, slug_hash, copy);
+}
+
 enum err draft_withdraw(struct node *node, struct draft *draft, struct txn *txn, struct bytes slug,
                         bool dry_run, struct verdict *ret_verdict)
 {
@@ -222,10 +239,7 @@ enum err draft_withdraw(struct node *node, struct draft *draft, struct txn *txn,
     if (err != ERR_OK || dry_run) {
         return err;
     }
-    char kind[KIND_SIZE_MAX];
-    size_t kind_size = current.kind.size;
-    bytes_copy(kind, current.kind); /* the view dies with the next write */
-    err = retired_put(txn, node->own.catalogue, &slug_hash, bytes_of(kind, kind_size));
+    err = draft_retire(node, draft, txn, &slug_hash, current.kind);
     draft->created -= draft->created > 0;
     return err != ERR_OK ? err : draft_add(draft, &(struct change){.slug_hash = slug_hash});
 }

@@ -24,10 +24,29 @@ enum err former_load(struct node *node)
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
+/* A merge may sign the same body anew: that makes no former one. */
+static enum err same_body(struct txn *txn, uint32_t id, const struct change *change,
+                          struct bytes entry, bool *ret_same)
+{
+    struct bytes other;
+    struct entry before, after;
+    *ret_same = false;
+    enum err err = change->size == 0 ? ERR_NOT_FOUND : body_get(txn, id, change->seq, &other);
+    if (err == ERR_OK) {
+        err = entry_peek(entry, &before);
+    }
+    if (err == ERR_OK) {
+        err = entry_peek(other, &after);
+    }
+    *ret_same = err == ERR_OK && bytes_equal(before.body, after.body);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 static enum err change_keep(struct txn *txn, uint32_t id, const struct change *change)
 {
     struct slug_row row;
     struct bytes entry;
+    bool same = false;
     defer(buf_done) struct buf copy = {0}; /* the view dies with the write */
     enum err err = catalogue_slug(txn, id, &change->slug_hash, &row);
     if (err == ERR_OK) {
@@ -37,21 +56,46 @@ static enum err change_keep(struct txn *txn, uint32_t id, const struct change *c
         return ERR_OK; /* there is nothing whole to keep */
     }
     if (err == ERR_OK) {
-        buf_put(&copy, entry);
-        err = copy.err;
+        err = same_body(txn, id, change, entry, &same);
     }
-    return err == ERR_OK ? kept_put(txn, id, &change->slug_hash, row.rev, buf_bytes(&copy)) : err;
+    if (err != ERR_OK || same || (change->size > 0 && change->rev <= row.rev)) {
+        return err; /* of one number on two branches: `lost` has the one that gave way */
+    }
+    buf_put(&copy, entry);
+    return copy.err != ERR_OK ? copy.err
+                              : kept_put(txn, id, &change->slug_hash, row.rev, buf_bytes(&copy));
 }
 
-enum err former_keep(const struct node *node, struct txn *txn, const struct draft *draft)
+enum err former_keep(const struct node *node, struct txn *txn, const struct change_list *list)
 {
     enum err err = ERR_OK;
-    if (!node->config.keep_history) {
-        return ERR_OK;
+    for (size_t i = 0; node->config.keep_history && err == ERR_OK && i < list->count; i++) {
+        err = change_keep(txn, node->own.catalogue, &list->items[i]);
     }
-    for (size_t i = 0; err == ERR_OK && i < draft->changes.count; i++) {
-        err = change_keep(txn, node->own.catalogue, &draft->changes.items[i]);
+    return err;
+}
+
+/* ---- erasure ---- */
+
+enum err former_erase(struct node *node, struct txn *txn, const struct slug_hash *slug_hash)
+{
+    struct buf *erased = &node->own.draft.erased;
+    uint64_t rev = 0;
+    struct bytes entry;
+    enum err err = kept_next(txn, node->own.catalogue, slug_hash, &rev, &entry);
+    if (err == ERR_CORRUPT) {
+        err = ERR_OK; /* damaged, but there */
     }
+    if (err == ERR_OK || err == ERR_NOT_FOUND) { /* what the turn itself replaces goes, too */
+        buf_put(erased, BYTES_OF_ARRAY(slug_hash->bytes));
+        err = erased->err != ERR_OK ? erased->err : err;
+    }
+    return err;
+}
+
+enum err former_forget(const struct node *node, struct txn *txn, const struct draft *draft)
+{
+    enum err err = ERR_OK;
     for (size_t at = 0; err == ERR_OK && at < draft->erased.size; at += SLUG_HASH_SIZE) {
         struct slug_hash slug_hash;
         memcpy(slug_hash.bytes, draft->erased.data + at, SLUG_HASH_SIZE);
@@ -59,18 +103,6 @@ enum err former_keep(const struct node *node, struct txn *txn, const struct draf
         err = err == ERR_NOT_FOUND ? ERR_OK : err;
     }
     return err;
-}
-
-enum err former_erase(struct node *node, struct txn *txn, const struct slug_hash *slug_hash)
-{
-    struct buf *erased = &node->own.draft.erased;
-    if (node->config.keep_history) {
-        buf_put(erased, BYTES_OF_ARRAY(slug_hash->bytes));
-        if (erased->err != ERR_OK) {
-            return erased->err;
-        }
-    }
-    return kept_drop(txn, node->own.catalogue, slug_hash);
 }
 
 /* ---- history ---- */

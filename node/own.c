@@ -246,6 +246,12 @@ static enum err own_apply(struct node *node, struct txn *txn, struct plan *plan,
         err = seq == 0 ? ERR_OK : body_drop(txn, seq);
     }
     bool same = plan->created + plan->replaced + plan->withdrawn == 0;
+    if (err == ERR_OK && !same) {
+        err = former_keep(node, txn, &own->draft.changes);
+    }
+    if (err == ERR_OK) {
+        err = former_forget(node, txn, &own->draft);
+    }
     if (err != ERR_OK || (same && !own->reseal)) {
         return err;
     }
@@ -266,10 +272,7 @@ static enum err own_apply(struct node *node, struct txn *txn, struct plan *plan,
         .now_s = when_age_s(node),
         .went = &node->went,
     };
-    err = former_keep(node, txn, &own->draft);
-    if (err == ERR_OK) {
-        err = catalogue_apply(txn, &apply, ret_arrival);
-    }
+    err = catalogue_apply(txn, &apply, ret_arrival);
     if (err == ERR_OK) {
         *ret_head = head;
     }
@@ -312,6 +315,11 @@ static enum err own_refused(struct node *node)
         const struct change *change = &own->draft.changes.items[i];
         err = change->size > 0 ? body_drop(txn, change->seq) : ERR_OK;
     }
+    for (size_t at = 0; err == ERR_OK && at < own->draft.retired.size; at += SLUG_HASH_SIZE) {
+        struct slug_hash slug_hash;
+        memcpy(slug_hash.bytes, own->draft.retired.data + at, SLUG_HASH_SIZE);
+        err = retired_drop(txn, own->catalogue, &slug_hash);
+    }
     for (size_t i = 0; i < own->answer_count; i++) {
         own->answers[i].err = own->answers[i].own ? ERR_FROZEN : own->answers[i].err;
     }
@@ -322,7 +330,7 @@ static enum err own_refused(struct node *node)
 enum err own_settle(struct node *node)
 {
     struct own *own = &node->own;
-    if (own->draft.changes.count == 0 && !own->reseal) {
+    if (own->draft.changes.count == 0 && own->draft.erased.size == 0 && !own->reseal) {
         return ERR_OK;
     }
     if (own->frozen != 0) {

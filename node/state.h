@@ -189,7 +189,8 @@ struct draft {
     size_t index_cap;
     uint64_t created; /* records that were not there before, less withdrawals: for the quota */
     uint64_t bytes;
-    struct buf erased; /* slug hashes of which nothing is to be kept */
+    struct buf erased;  /* slug hashes of which nothing is to be kept */
+    struct buf retired; /* slug hashes that it was the first to retire */
 };
 
 /* A batch of one client, gathered over several requests. */
@@ -690,11 +691,17 @@ void compact_done(struct node *node);
 
 /* former.c: revisions that own entries had */
 MUST_USE enum err former_load(struct node *node);
-/* Before the draft is applied: keeps what it replaces, where the lab wants that. */
-MUST_USE enum err former_keep(const struct node *node, struct txn *txn, const struct draft *draft);
-/* Nothing of that slug is to be kept. ERR_NOT_FOUND when nothing was. */
+/* Before these changes of the own catalogue are applied: keeps what they replace, where the lab
+ * wants that. */
+MUST_USE enum err former_keep(const struct node *node, struct txn *txn,
+                              const struct change_list *list);
+/* Nothing of that slug is to be kept once the turn's draft is applied. ERR_NOT_FOUND when nothing
+ * is, now. */
 MUST_USE enum err former_erase(struct node *node, struct txn *txn,
                                const struct slug_hash *slug_hash);
+/* … and now it is. */
+MUST_USE enum err former_forget(const struct node *node, struct txn *txn,
+                                const struct draft *draft);
 /* The answer to `history`: a page of the revisions of a slug, from behind `after`. ERR_NOT_FOUND
  * when there never was such an entry, as far as this store knows. */
 MUST_USE enum err former_report(const struct node *node, struct txn *txn, struct bytes slug,

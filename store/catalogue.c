@@ -397,6 +397,12 @@ enum err retired_get(struct txn *txn, uint32_t id, const struct slug_hash *slug_
     return err;
 }
 
+enum err retired_drop(struct txn *txn, uint32_t id, const struct slug_hash *slug_hash)
+{
+    uint8_t key[SLUG_KEY_SIZE];
+    return txn_del(txn, TABLE_RETIRED, rows_retired(txn, key, id, slug_hash));
+}
+
 enum err retired_put(struct txn *txn, uint32_t id, const struct slug_hash *slug_hash,
                      struct bytes kind)
 {

@@ -173,6 +173,8 @@ MUST_USE enum err catalogue_apply(struct txn *txn, const struct apply *apply,
 /* ERR_NOT_FOUND when the slug was never withdrawn here; else its kind (borrowed). */
 MUST_USE enum err retired_get(struct txn *txn, uint32_t id, const struct slug_hash *slug_hash,
                               struct bytes *ret_kind);
+/* A withdrawal that did not happen. ERR_NOT_FOUND. */
+MUST_USE enum err retired_drop(struct txn *txn, uint32_t id, const struct slug_hash *slug_hash);
 MUST_USE enum err retired_put(struct txn *txn, uint32_t id, const struct slug_hash *slug_hash,
                               struct bytes kind);
 

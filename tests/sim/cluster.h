@@ -80,6 +80,8 @@ void sim_full(struct sim *sim, unsigned lab, bool full);
 /* Of labs started from now on: the size of the map, the quota of entries (0 = as usual). */
 void sim_map(struct sim *sim, uint64_t size);
 void sim_quota(struct sim *sim, uint64_t entries);
+/* … whether former revisions of their entries are kept ([history] keep). */
+void sim_keep(struct sim *sim, bool keep);
 /* A copy of the data directory of a lab that is off (as of a virtual machine: nothing in it tells),
  * and back from it. */
 void sim_backup(struct sim *sim, unsigned lab);
@@ -136,6 +138,13 @@ enum err sim_request(struct sim *sim, unsigned lab, enum ctl_method method, stru
 /* The same by another of the lab's clients: 1 (sim_request's) or 2. */
 enum err sim_request_by(struct sim *sim, unsigned lab, uint32_t client, enum ctl_method method,
                         struct bytes params, struct buf *into);
+
+/* The request comes like any other event: it may share a turn with others (sim_busy). Nobody waits
+ * for its answer; sim_answered gives it, if it came since. */
+void sim_request_later(struct sim *sim, unsigned lab, enum ctl_method method, struct bytes params);
+bool sim_answered(struct sim *sim, unsigned lab, enum err *ret_err);
+/* The client of sim_request goes, and another one comes in its place. */
+void sim_client_lost(struct sim *sim, unsigned lab);
 
 /* ---- time ---- */
 

@@ -90,6 +90,7 @@ static void node_start(struct sim *sim, unsigned number)
         .lab = lab->id,
         .pid = number,
         .quota_entries = sim->quota_entries,
+        .keep_history = sim->keep_history,
         .now_ms = sim->now_ms + SIM_AHEAD_MS,
         .wall_s = SIM_WALL_S + (int64_t) (sim->now_ms / 1000) + lab->wall_off_s,
     };
@@ -249,6 +250,11 @@ void sim_map(struct sim *sim, uint64_t size)
 void sim_quota(struct sim *sim, uint64_t entries)
 {
     sim->quota_entries = entries;
+}
+
+void sim_keep(struct sim *sim, bool keep)
+{
+    sim->keep_history = keep;
 }
 
 void sim_full(struct sim *sim, unsigned lab, bool full)

@@ -126,6 +126,7 @@ struct sim {
     uint64_t busy_ms;
     uint32_t rate; /* of new connections */
     uint64_t map_size, quota_entries;
+    bool keep_history;
     struct sim_lab *labs[SIM_LABS_MAX];
     unsigned lab_count;
     uint8_t *cut; /* SIM_LABS_MAX x SIM_LABS_MAX: from, to */
