@@ -7,7 +7,7 @@
 
 #include "cli/text.h"
 
-#define PATIENCE_MS (3600u * 1000u)
+#define PATIENCE_MS (24u * 3600u * 1000u)
 
 /* clang-format off */
 #define ROW(word, name, aliases, role, own, least, most, synopsis, help) \

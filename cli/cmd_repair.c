@@ -8,8 +8,6 @@
 #include "proto/entry.h"
 #include "proto/pack.h"
 
-#define ANSWER_MS 70000u /* the daemon gives peers a minute */
-
 static const struct out_column columns[] = {
     {.path = "slug", .title = N_("SLUG"), .flexible = true},
     {.path = "kept", .title = N_("KEPT"), .right = true},
@@ -86,7 +84,7 @@ enum err cmd_repair(struct cli *cli)
     if (err != ERR_OK) {
         return err;
     }
-    cli->rpc.timeout_ms = cli->rpc.timeout_ms > ANSWER_MS ? cli->rpc.timeout_ms : ANSWER_MS;
+    cmd_patience(cli); /* the daemon itself says when a minute brought nothing */
     pack_map(&params, 1);
     pack_cstr(&params, "force");
     pack_bool(&params, opts_has(&cli->opts, OPT_force));

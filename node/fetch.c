@@ -229,6 +229,9 @@ enum err fetch_moved(struct node *node, struct fetch *fetch, size_t size, bool *
     link->crawl_ms += gap_ms < GAP_MS_MAX ? gap_ms : GAP_MS_MAX;
     link->crawl_size += size;
     fetch->progress_ms = link->delta_ms = node->now_ms;
+    if (fetch->own && size > 0) {
+        repair_moved(node);
+    }
     *ret_gone = false;
     if (link->file || link->crawl_ms < FETCH_CRAWL_MS) {
         return ERR_OK;

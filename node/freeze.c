@@ -109,6 +109,21 @@ enum err own_staging_drop(struct node *node, bool all)
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
+enum err own_fetch_end(struct node *node)
+{
+    struct fetch *fetch = fetch_of(node, node->own.catalogue);
+    if (fetch != NULL) {
+        fetch_over(node, fetch);
+    }
+    for (size_t i = 0; i < node->link_count; i++) {
+        struct link *link = node->links[i];
+        for (size_t k = 0; k < link->offer_count; k++) {
+            link->offers[k].done |= link->offers[k].catalogue == node->own.catalogue;
+        }
+    }
+    return own_staging_drop(node, true);
+}
+
 enum err own_probed(struct node *node, struct fetch *fetch)
 {
     struct own *own = &node->own;
@@ -249,18 +264,27 @@ enum err repair_begin(struct node *node, struct client *client, uint32_t id,
         client_error(client, id, ERR_USAGE, "force", "force is a boolean");
         return ERR_OK;
     }
-    if (node->repair.open) {
+    struct repair *repair = &node->repair;
+    if (repair->open && client_find(node, repair->client) != NULL) {
         client_error(client, id, ERR_BUSY, NULL, "a repair is under way");
         return ERR_OK;
     }
-    buf_done(&node->repair.lost); /* of a merge that came after its time */
-    node->repair = (struct repair){.open = true,
-                                   .force = force,
-                                   .client = client->number,
-                                   .id = id,
-                                   .grace_ms = node->now_ms + REPAIR_GRACE_MS,
-                                   .deadline_ms = node->now_ms + REPAIR_MS};
+    if (!repair->open) {
+        buf_done(&repair->lost); /* of a merge that came after its time */
+        *repair = (struct repair){.open = true};
+    }
+    /* Who asked before is gone: what goes on is this client's now. */
+    repair->force = repair->force || force;
+    repair->client = client->number;
+    repair->id = id;
+    repair->grace_ms = node->now_ms + REPAIR_GRACE_MS;
+    repair->deadline_ms = node->now_ms + REPAIR_MS;
     return repair_ask(node);
+}
+
+void repair_moved(struct node *node)
+{
+    node->repair.deadline_ms = node->now_ms + REPAIR_MS;
 }
 
 /* Peers that may link in a moment. */
@@ -327,18 +351,33 @@ static void repair_answer(struct node *node, struct client *client)
     pack_uint(out, own->held ? own->head.n : 0);
 }
 
+/* Nothing more is waited for. What is whole is merged first. */
+static bool repair_ends(struct node *node)
+{
+    const struct fetch *fetch = fetch_of(node, node->own.catalogue);
+    bool whole = (fetch != NULL && fetch->complete) || node->job.kind != JOB_NONE;
+    return node->repair.open && !whole &&
+           (!repair_pending(node) || node->now_ms >= node->repair.deadline_ms);
+}
+
+enum err repair_settle(struct node *node)
+{
+    if (!node->repair.force || (node->own.frozen & FREEZE_GUARD) == 0 || !repair_ends(node)) {
+        return ERR_OK;
+    }
+    node_log(node, 4, "own-guard: given up: heads that no linked peer has are lost");
+    guard_lift(node); /* after the commit the true one is written */
+    return own_fetch_end(node);
+}
+
 void repair_check(struct node *node)
 {
     struct repair *repair = &node->repair;
-    bool late = node->now_ms >= repair->deadline_ms;
-    if (!repair->open || (repair_pending(node) && !late)) {
+    if (!repair_ends(node)) {
         return;
     }
+    bool late = repair_pending(node);
     struct client *client = client_find(node, repair->client);
-    if (repair->force && (node->own.frozen & FREEZE_GUARD) != 0) {
-        node_log(node, 4, "own-guard: given up: heads that no linked peer has are lost");
-        guard_lift(node); /* the next turn writes the true one */
-    }
     if (client != NULL && repair->err != ERR_OK) {
         client_error(client, repair->id, repair->err, NULL,
                      "the branches cannot be joined: sign on under new keys: essaim key rotate");

@@ -426,6 +426,7 @@ enum err merge_over(struct node *node, struct fetch *fetch, enum err err)
         return err;
     }
     node->repair.merged++;
+    repair_moved(node);
     uint64_t old_n = node->own.head.n;
     fetch_over(node, fetch);
     err = own_pulled(node, old_n);

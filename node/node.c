@@ -527,6 +527,9 @@ static enum err turn_commit(struct node *node)
         err = fetch_schedule(node);
     }
     if (err == ERR_OK) {
+        err = repair_settle(node);
+    }
+    if (err == ERR_OK) {
         err = cursors_store(node, node->stopping);
     }
     if (err == ERR_OK) {

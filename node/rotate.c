@@ -128,22 +128,6 @@ static enum err keys_check(struct node *node, const struct node_keys *keys,
     return ERR_OK;
 }
 
-/* Nothing of an older generation is taken in any more. */
-static enum err fetch_end_own(struct node *node)
-{
-    struct fetch *fetch = fetch_of(node, node->own.catalogue);
-    if (fetch != NULL) {
-        fetch_over(node, fetch);
-    }
-    for (size_t i = 0; i < node->link_count; i++) {
-        struct link *link = node->links[i];
-        for (size_t k = 0; k < link->offer_count; k++) {
-            link->offers[k].done |= link->offers[k].catalogue == node->own.catalogue;
-        }
-    }
-    return own_staging_drop(node, true);
-}
-
 /* The new keys are in use from here on; the turn's commit makes it last. */
 static enum err keys_use(struct node *node, const struct node_keys *keys)
 {
@@ -176,7 +160,7 @@ static enum err keys_use(struct node *node, const struct node_keys *keys)
         err = own_seen_put(txn, 0, &(struct hash){{0}}); /* of a generation that is over */
     }
     if (err == ERR_OK && own->catalogue != 0) {
-        err = fetch_end_own(node);
+        err = own_fetch_end(node); /* of an older generation */
     }
     return err == ERR_OK ? freeze_review(node) : err;
 }

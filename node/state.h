@@ -562,12 +562,18 @@ MUST_USE enum err own_pulled(struct node *node, uint64_t old_n);
 /* What is to be pulled of the own catalogue, or void, may not mix with what open batches staged:
  * they are lost, and everything staged goes with them (without any of them: only if `all`). */
 MUST_USE enum err own_staging_drop(struct node *node, bool all);
+/* Nothing of ours is taken in any more that is on its way; what is staged of it goes. */
+MUST_USE enum err own_fetch_end(struct node *node);
 /* Looks anew at every reason to stand still. */
 MUST_USE enum err freeze_review(struct node *node);
 MUST_USE enum err repair_begin(struct node *node, struct client *client, uint32_t id,
                                const msgpack_object *params);
 /* Asks every link once more what it holds of our catalogue. */
 MUST_USE enum err repair_ask(struct node *node);
+/* Something of ours came: who asked waits on. */
+void repair_moved(struct node *node);
+/* Before the commit: what `force` gives up goes. */
+MUST_USE enum err repair_settle(struct node *node);
 void repair_check(struct node *node); /* after the commit: answers when all is done */
 uint64_t repair_wake_ms(const struct node *node);
 

@@ -65,14 +65,14 @@ enum err sim_request(struct sim *sim, unsigned number, enum ctl_method method, s
     return sim_request_by(sim, number, 1, method, params, into);
 }
 
-void sim_request_later(struct sim *sim, unsigned number, enum ctl_method method,
+void sim_request_later(struct sim *sim, unsigned number, uint32_t client, enum ctl_method method,
                        struct bytes params)
 {
     struct sim_lab *lab = sim->labs[number];
     buf_clear(&lab->replies);
     lab->replied = false;
     struct sim_item *item = sim_push(sim, sim->now_ms, number, SIM_EVENT);
-    item->event = (struct event){.kind = EVENT_CLIENT_BYTES, .client = 1};
+    item->event = (struct event){.kind = EVENT_CLIENT_BYTES, .client = client};
     ctl_put_request(&item->bytes, 7, method);
     pack_raw(&item->bytes, params);
 }
@@ -89,10 +89,7 @@ bool sim_answered(struct sim *sim, unsigned number, enum err *ret_err)
 void sim_client_lost(struct sim *sim, unsigned number)
 {
     struct event down = {.kind = EVENT_CLIENT_DOWN, .client = 1};
-    struct event up = {.kind = EVENT_CLIENT_UP, .client = 1, .role = ROLE_ADMIN};
     sim_step(sim, number, &down);
-    sim_settle(sim, number);
-    sim_step(sim, number, &up);
     sim_settle(sim, number);
 }
 

@@ -141,9 +141,10 @@ enum err sim_request_by(struct sim *sim, unsigned lab, uint32_t client, enum ctl
 
 /* The request comes like any other event: it may share a turn with others (sim_busy). Nobody waits
  * for its answer; sim_answered gives it, if it came since. */
-void sim_request_later(struct sim *sim, unsigned lab, enum ctl_method method, struct bytes params);
+void sim_request_later(struct sim *sim, unsigned lab, uint32_t client, enum ctl_method method,
+                       struct bytes params);
 bool sim_answered(struct sim *sim, unsigned lab, enum err *ret_err);
-/* The client of sim_request goes, and another one comes in its place. */
+/* The client of sim_request goes; 2 is left until the next start. */
 void sim_client_lost(struct sim *sim, unsigned lab);
 
 /* ---- time ---- */

@@ -277,6 +277,17 @@ MUTANTS = [
         ("store", "        err = txn_del(txn, TABLE_BODIES, key);\n        if (err == ERR_OK || err == "
          "ERR_NOT_FOUND) { /* lost", "        err = ERR_OK;\n        if (err == ERR_OK || err == "
          "ERR_NOT_FOUND) { /* lost")]),
+    Mutant("repair-hurried", "a branch that takes more than a minute is given up", [
+        ("node", "        repair_moved(node);\n    }\n    *ret_gone = false;",
+         "    }\n    *ret_gone = false;")], first="test_stories_merge"),
+    Mutant("force-leaves", "what repair --force gives up stays staged", [
+        ("node", "    return own_fetch_end(node);\n}", "    return ERR_OK;\n}")],
+        first="test_stories_merge"),
+    Mutant("refused-erases", "an erasure that a freeze refuses happens all the same", [
+        ("node", "        buf_put(erased, BYTES_OF_ARRAY(slug_hash->bytes));\n"
+         "        err = erased->err != ERR_OK ? erased->err : err;",
+         "        err = kept_drop(txn, node->own.catalogue, slug_hash);")],
+        first="test_stories_merge"),
 ]
 
 # Three that a test of every `./dev test` tries.
