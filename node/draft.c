@@ -178,6 +178,11 @@ enum err draft_put(struct node *node, struct draft *draft, struct txn *txn,
         *ret_verdict = draft_refused(err, "body", NULL);
         return err == ERR_NOMEM ? err : ERR_OK;
     }
+    /* A merge, or a batch that another head overtakes, encodes it anew under a greater number. */
+    if (entry_size_under(bytes.size, entry.rev, UINT64_MAX) > ENTRY_SIZE_MAX) {
+        *ret_verdict = draft_refused(ERR_SIZE, "body", NULL);
+        return ERR_OK;
+    }
     struct model_report report;
     if (model_check(record->kind, record->body, &report) != ERR_OK) {
         const struct model_issue *issue = &report.issues[0];

@@ -125,6 +125,16 @@ enum err entry_encode(const struct entry *entry, struct buf *into)
     return err;
 }
 
+static size_t rev_size(uint64_t rev)
+{
+    return rev < 128 ? 1 : rev <= UINT8_MAX ? 2 : rev <= UINT16_MAX ? 3 : rev <= UINT32_MAX ? 5 : 9;
+}
+
+size_t entry_size_under(size_t size, uint64_t rev, uint64_t other_rev)
+{
+    return size - rev_size(rev) + rev_size(other_rev);
+}
+
 struct hash entry_leaf(struct bytes bytes)
 {
     return hash_of(TAG_LEAF, bytes);

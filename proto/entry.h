@@ -27,6 +27,9 @@ MUST_USE enum err entry_decode(struct bytes bytes, struct entry *ret_entry);
 /* Of bytes that were checked before: no pre-scan. */
 MUST_USE enum err entry_peek(struct bytes bytes, struct entry *ret_entry);
 
+/* The size that an entry of `size` bytes and `rev` has under another one: numbers grow. */
+size_t entry_size_under(size_t size, uint64_t rev, uint64_t other_rev);
+
 struct hash entry_leaf(struct bytes bytes);
 
 /* The value of top-level field `name` of the entry's body as raw canonical bytes; ERR_NOT_FOUND. */

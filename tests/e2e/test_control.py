@@ -126,9 +126,11 @@ class Methods(lab.Case):
             slug, kind, body = resource("gros", filler="")
             short = len(pack([slug, 1, kind, lab.ordered(body)])) + 2  # str 16
             return slug, kind, {**body, "filler": "x" * (size - short)}
-        self.assertEqual(a.publish([of(61441)])["errors"][0][1], "E-SIZE")
-        self.assertEqual(a.publish([of(61440)])["statuses"], b"\0")
-        self.assertEqual(len(next(iter(a.entries().values()))), 61440)
+        # Its rev, now one byte, is counted as nine: it may grow (doc/protocol.md, 4.6).
+        for size in (61441, 61433):
+            self.assertEqual(a.publish([of(size)])["errors"][0][1], "E-SIZE")
+        self.assertEqual(a.publish([of(61432)])["statuses"], b"\0")
+        self.assertEqual(len(next(iter(a.entries().values()))), 61432)
 
     def test_a_dry_run_changes_nothing(self):
         a = self.lab()

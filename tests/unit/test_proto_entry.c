@@ -230,6 +230,26 @@ static void size_is_bounded_to_the_byte(void **state)
     }
 }
 
+static void the_size_under_another_revision_is_that_of_its_bytes(void **state)
+{
+    (void) state;
+    static const uint64_t revs[] = {1,     127,      128,        255,        256,       65535,
+                                    65536, 1u << 31, UINT32_MAX, 1ull << 32, UINT64_MAX};
+    defer(buf_done) struct buf body = {0};
+    body_put(&body, 200);
+    struct entry entry = entry_with(buf_bytes(&body));
+    for (size_t i = 0; i < sizeof revs / sizeof revs[0]; i++) {
+        for (size_t k = 0; k < sizeof revs / sizeof revs[0]; k++) {
+            defer(buf_done) struct buf one = {0}, other = {0};
+            entry.rev = revs[i];
+            assert_err(entry_encode(&entry, &one), ERR_OK);
+            entry.rev = revs[k];
+            assert_err(entry_encode(&entry, &other), ERR_OK);
+            assert_int_equal(entry_size_under(one.size, revs[i], revs[k]), other.size);
+        }
+    }
+}
+
 static void a_body_has_so_many_nodes_and_no_more(void **state)
 {
     (void) state;
@@ -316,6 +336,7 @@ int main(void)
         cmocka_unit_test(another_shape_is_no_entry),
         cmocka_unit_test(peek_stays_inside_what_it_is_given),
         cmocka_unit_test(size_is_bounded_to_the_byte),
+        cmocka_unit_test(the_size_under_another_revision_is_that_of_its_bytes),
         cmocka_unit_test(a_body_has_so_many_nodes_and_no_more),
         cmocka_unit_test(a_body_nests_so_deep_and_no_deeper),
         cmocka_unit_test(a_full_buffer_is_an_error_of_encoding),
