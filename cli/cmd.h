@@ -48,7 +48,8 @@
       N_("FILE|-"), N_("check a proof: no daemon, no network, no trust")) \
     C(fork, "fork", "fourche", "reader", 0, 0, 2, N_("[list | show [LAB]]"), \
       N_("labs that signed two histories, and the proof")) \
-    C(repair, "repair", "réparer reparer", "admin", OPT_BIT(force), 0, 0, N_("[--force]"), \
+    C(repair, "repair", "réparer reparer", "admin", OPT_BIT(force), 0, 100000, \
+      N_("[--force] | lost | forget SLUG…"), \
       N_("take back what peers hold of this lab, join its branches, sign on")) \
     C(bundle, "bundle", "paquet", "reader", OPT_BIT(lab), 2, 2, \
       N_("export FILE|- [--lab LAB]… | import FILE|-"), \
@@ -111,7 +112,7 @@ CMD_TABLE(CMD_DECLARE)
 MUST_USE enum err cmd_connect(struct cli *cli);
 /* Asks before something that cannot be undone: yes with --yes or without a terminal to ask on. */
 bool cmd_confirm(struct cli *cli, const char *question);
-/* For what lasts as long as the disk takes: waits an hour for an answer unless --timeout says. */
+/* For what lasts as long as the disk takes: waits a day for an answer unless --timeout says. */
 void cmd_patience(struct cli *cli);
 /* The line "essaim publish [--if-rev N] FILE…|-". */
 void cmd_usage(const struct cmd *cmd, struct buf *into);

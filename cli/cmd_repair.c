@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 /* essaim repair: takes back what peers hold of this lab's own catalogue and joins its branches.
- * What had to give way is listed, whole with --json, so that nothing is lost. */
+ * What had to give way is listed, whole with --json, and kept: `repair lost` tells it again until
+ * `repair forget` drops it. */
 #include "base/defer.h"
 #include "cli/cmd.h"
 #include "cli/text.h"
@@ -27,7 +28,7 @@ static json_t *lost_json(const msgpack_object *row)
     }
     json_t *item = json_object();
     value_set(item, "slug", value_str(entry.slug));
-    value_set(item, "kept", value_uint(part[1].via.u64));
+    value_set(item, "kept", part[1].via.u64 > 0 ? value_uint(part[1].via.u64) : json_null());
     value_set(item, "lost", value_uint(part[2].via.u64));
     value_set(item, "kind", value_str(entry.kind));
     json_t *body = value_unpack(entry.body);
@@ -73,26 +74,138 @@ static enum err print(struct cli *cli, const msgpack_object *result)
     }
     voice_note(&cli->voice, _("head %llu; branches joined: %llu; entries that gave way: %llu"),
                (unsigned long long) n, (unsigned long long) merged, (unsigned long long) conflicts);
+    if (conflicts > 0) {
+        voice_note(&cli->voice, _("what gave way is kept: essaim repair lost"));
+    }
     return ERR_OK;
 }
 
-enum err cmd_repair(struct cli *cli)
+/* ---- what gave way ---- */
+
+/* A row of `lost`. */
+static json_t *kept_json(const msgpack_object *row)
+{
+    struct bytes bytes = {0};
+    struct entry entry;
+    uint64_t kept = 0;
+    uint64_t merge = 0;
+    if (ctl_get_bin(row, "entry", &bytes) != ERR_OK || entry_peek(bytes, &entry) != ERR_OK ||
+        ctl_get_uint(row, "kept", &kept) != ERR_OK ||
+        ctl_get_uint(row, "merge", &merge) != ERR_OK) {
+        return NULL;
+    }
+    json_t *item = json_object();
+    value_set(item, "slug", value_str(entry.slug));
+    value_set(item, "kept", kept > 0 ? value_uint(kept) : json_null());
+    value_set(item, "lost", value_uint(entry.rev));
+    value_set(item, "merge", value_uint(merge));
+    value_set(item, "kind", value_str(entry.kind));
+    json_t *body = value_unpack(entry.body);
+    value_set(item, "body", body == NULL ? json_null() : body);
+    return item;
+}
+
+/* One page, from behind `after`, which moves on; empty = the end. */
+static enum err lost_page(struct cli *cli, struct buf *after)
 {
     struct ctl_msg msg;
+    struct bytes next = {0};
     defer(buf_done) struct buf params = {0};
-    enum err err = cmd_connect(cli);
+    pack_map(&params, after->size > 0);
+    if (after->size > 0) {
+        pack_cstr(&params, "after");
+        pack_bin(&params, buf_bytes(after));
+    }
+    enum err err = rpc_call(&cli->rpc, CTL_lost, buf_bytes(&params), &msg, &cli->flaw);
     if (err != ERR_OK) {
         return err;
     }
+    const msgpack_object *rows = ctl_get(&msg.result, "lost");
+    for (uint32_t i = 0; rows != NULL && rows->type == MSGPACK_OBJECT_ARRAY &&
+                         i < rows->via.array.size && cli->out.count < cli->opts.limit;
+         i++) {
+        json_t *item = kept_json(&rows->via.array.ptr[i]);
+        if (item != NULL) {
+            out_item(&cli->out, item);
+            json_decref(item);
+        }
+    }
+    buf_clear(after);
+    if (ctl_get_bin(&msg.result, "next", &next) == ERR_OK && cli->out.count < cli->opts.limit) {
+        buf_put(after, next);
+    }
+    ctl_done(&msg);
+    return after->err;
+}
+
+static enum err lost(struct cli *cli)
+{
+    defer(buf_done) struct buf after = {0};
+    out_begin(&cli->out, "essaim.lost/1", columns, sizeof columns / sizeof columns[0], "slug");
+    enum err err = lost_page(cli, &after);
+    while (err == ERR_OK && after.size > 0) {
+        err = lost_page(cli, &after);
+    }
+    return err == ERR_OK ? out_end(&cli->out, NULL) : err;
+}
+
+static enum err forget(struct cli *cli, char *const *slugs, size_t count)
+{
+    struct ctl_msg msg;
+    defer(buf_done) struct buf params = {0};
+    pack_map(&params, 1);
+    pack_cstr(&params, "slugs");
+    pack_array(&params, count);
+    for (size_t i = 0; i < count; i++) {
+        pack_cstr(&params, slugs[i]);
+    }
+    enum err err = params.err != ERR_OK
+                       ? params.err
+                       : rpc_call(&cli->rpc, CTL_forget, buf_bytes(&params), &msg, &cli->flaw);
+    if (err != ERR_OK) {
+        return err;
+    }
+    ctl_done(&msg);
+    json_t *answer = json_object();
+    value_set(answer, "forgotten", value_uint(count));
+    return out_single(&cli->out, "essaim.forget/1", answer, "forgotten");
+}
+
+/* ---- the command ---- */
+
+static enum err repair(struct cli *cli)
+{
+    struct ctl_msg msg;
+    defer(buf_done) struct buf params = {0};
     cmd_patience(cli); /* the daemon itself says when a minute brought nothing */
     pack_map(&params, 1);
     pack_cstr(&params, "force");
     pack_bool(&params, opts_has(&cli->opts, OPT_force));
-    err = rpc_call(&cli->rpc, CTL_repair, buf_bytes(&params), &msg, &cli->flaw);
+    enum err err = rpc_call(&cli->rpc, CTL_repair, buf_bytes(&params), &msg, &cli->flaw);
     if (err != ERR_OK) {
         return err;
     }
     err = print(cli, &msg.result);
     ctl_done(&msg);
     return err;
+}
+
+enum err cmd_repair(struct cli *cli)
+{
+    const char *verb = cli->opts.operand_count > 0 ? cli->opts.operands[0] : "";
+    bool lists = strcmp(verb, "lost") == 0 && cli->opts.operand_count == 1;
+    bool forgets = strcmp(verb, "forget") == 0 && cli->opts.operand_count > 1;
+    if (verb[0] != '\0' && ((!lists && !forgets) || opts_has(&cli->opts, OPT_force))) {
+        (void) flaw_set(&cli->flaw, ERR_USAGE, N_("unknown word"),
+                        N_("say nothing more, lost, or forget SLUG…"));
+        flaw_detail(&cli->flaw, "%s", verb);
+        return ERR_USAGE;
+    }
+    enum err err = cmd_connect(cli);
+    if (err != ERR_OK) {
+        return err;
+    }
+    return lists     ? lost(cli)
+           : forgets ? forget(cli, cli->opts.operands + 1, (size_t) cli->opts.operand_count - 1)
+                     : repair(cli);
 }

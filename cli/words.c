@@ -109,6 +109,8 @@ static const char *const words[] = {
     N_("the proof of a fork does not verify"),
     N_("a fork belongs to no catalogue"),
     N_("a kept former revision is damaged"),
+    N_("a version that gave way in a merge is damaged"),
+    N_("nothing of that slug gave way"),
     N_("a bucket of entries does not match its digest"),
     N_("the entries do not match the signed root"),
     N_("count or bytes are not those of the head"),
@@ -152,6 +154,8 @@ static const struct {
      N_("this lab is being recovered: nothing is published until essaim recover has ended")},
     {"erase-waits", N_("something withdrawn is still on the disk: the store could not be copied; "
                        "make room, then: essaim compact")},
+    {"merge-lost", N_("versions of entries gave way when branches were joined: see essaim repair "
+                      "lost; publish what is still wanted, then: essaim repair forget")},
 };
 
 const char *words_of(const char *word)

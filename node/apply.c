@@ -203,7 +203,10 @@ static enum err fetch_apply(struct node *node, struct fetch *fetch, struct txn *
         .now_s = when_age_s(node),
         .went = &node->went,
     };
-    enum err err = catalogue_apply(txn, &apply, ret_arrival);
+    enum err err = fetch->own ? former_keep(node, txn, &fetch->changes) : ERR_OK;
+    if (err == ERR_OK) {
+        err = catalogue_apply(txn, &apply, ret_arrival);
+    }
     if (err == ERR_OK) {
         err = fork_get(txn, fetch->catalogue, &fork);
     }

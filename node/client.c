@@ -554,6 +554,8 @@ static enum err client_write(struct node *node, struct client *client, const str
         return compact_ask(node, client, msg->id);
     case CTL_backup:
         return backup_ask(node, client, msg->id, &msg->params);
+    case CTL_forget:
+        return lost_forget(node, client, msg->id, &msg->params);
     case CTL_repair:
         return repair_begin(node, client, msg->id, &msg->params);
     default:

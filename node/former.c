@@ -10,6 +10,7 @@
 #include "proto/entry.h"
 #include "proto/pack.h"
 #include "store/kept.h"
+#include "store/lost.h"
 
 enum err former_load(struct node *node)
 {
@@ -83,8 +84,12 @@ enum err former_erase(struct node *node, struct txn *txn, const struct slug_hash
     uint64_t rev = 0;
     struct bytes entry;
     enum err err = kept_next(txn, node->own.catalogue, slug_hash, &rev, &entry);
+    bool lost = false;
     if (err == ERR_CORRUPT) {
         err = ERR_OK; /* damaged, but there */
+    } else if (err == ERR_NOT_FOUND) {
+        err = lost_any(txn, node->own.catalogue, slug_hash, &lost);
+        err = err == ERR_OK && !lost ? ERR_NOT_FOUND : err;
     }
     if (err == ERR_OK || err == ERR_NOT_FOUND) { /* what the turn itself replaces goes, too */
         buf_put(erased, BYTES_OF_ARRAY(slug_hash->bytes));
@@ -100,6 +105,9 @@ enum err former_forget(const struct node *node, struct txn *txn, const struct dr
         struct slug_hash slug_hash;
         memcpy(slug_hash.bytes, draft->erased.data + at, SLUG_HASH_SIZE);
         err = kept_drop(txn, node->own.catalogue, &slug_hash);
+        if (err == ERR_OK || err == ERR_NOT_FOUND) {
+            err = lost_drop(txn, node->own.catalogue, &slug_hash);
+        }
         err = err == ERR_NOT_FOUND ? ERR_OK : err;
     }
     return err;

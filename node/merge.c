@@ -5,7 +5,8 @@
  *
  * The other branch must be what its head says, by itself. Then the two sets are walked side by
  * side: what was written on either branch since they parted stays, a withdrawal on one stands
- * against what is older, and of one slug written on both the higher rev, then the higher leaf. What
+ * against what is older, and of one slug written on both the higher rev, then the higher leaf; the
+ * other goes into `lost`, in the same commit. What
  * comes from the shorter branch is encoded anew with the merge's number, so that those on the
  * longer one (the trunk) get it as an ordinary delta.
  */
@@ -16,6 +17,7 @@
 #include "node/state.h"
 #include "proto/entry.h"
 #include "proto/pack.h"
+#include "store/lost.h"
 
 struct merge {
     struct node *node;
@@ -162,34 +164,51 @@ static enum err take_none(struct merge *merge, const struct change *one)
                       &(struct change){.slug_hash = one->slug_hash, .leaf = one->leaf});
 }
 
-/* Both were written since the branches parted: one has to give way, and the operator hears of
- * it. */
-static enum err conflict_note(struct merge *merge, const struct change *kept,
-                              const struct change *lost, bool lost_ours)
+/* Who asked for the repair is told of it, too. */
+static enum err conflict_tell(struct repair *repair, uint64_t kept_rev, struct bytes bytes)
 {
-    struct repair *repair = &merge->node->repair;
-    repair->conflicts++;
-    if (repair->lost_rows >= CONFLICTS_MAX) {
-        return ERR_OK;
-    }
-    struct bytes bytes;
     struct entry entry;
-    enum err err =
-        lost_ours ? catalogue_entry(merge->txn, merge->fetch->catalogue, &lost->slug_hash, &bytes)
-                  : body_get(merge->txn, merge->fetch->catalogue, lost->seq, &bytes);
-    if (err == ERR_OK) {
-        err = entry_peek(bytes, &entry);
+    repair->conflicts++;
+    if (repair->lost_rows >= CONFLICTS_MAX || repair->lost.size + bytes.size > CTL_PAGE_SIZE_MAX) {
+        return ERR_OK; /* `lost` tells all */
     }
+    enum err err = entry_peek(bytes, &entry);
     if (err != ERR_OK) {
         return err;
     }
     repair->lost_rows++;
     pack_array(&repair->lost, 4);
     pack_str(&repair->lost, entry.slug);
-    pack_uint(&repair->lost, kept->rev);
-    pack_uint(&repair->lost, lost->rev);
+    pack_uint(&repair->lost, kept_rev);
+    pack_uint(&repair->lost, entry.rev);
     pack_bin(&repair->lost, bytes);
     return repair->lost.err;
+}
+
+/* One has to give way, for the one of `kept_rev` (0: for none): it is kept for the operator. */
+static enum err give_way(struct merge *merge, const struct change *lost, bool is_ours,
+                         uint64_t kept_rev)
+{
+    uint32_t id = merge->fetch->catalogue;
+    struct bytes bytes;
+    defer(buf_done) struct buf copy = {0}; /* the view dies with the write */
+    enum err err = is_ours ? catalogue_entry(merge->txn, id, &lost->slug_hash, &bytes)
+                           : body_get(merge->txn, id, lost->seq, &bytes);
+    if (err == ERR_OK) {
+        buf_put(&copy, bytes);
+        err = copy.err;
+    }
+    struct lost row = {.merge_n = merge->n, .kept_rev = kept_rev, .entry = buf_bytes(&copy)};
+    if (err == ERR_OK) {
+        err = lost_put(merge->txn, id, &row);
+    }
+    return err == ERR_OK ? conflict_tell(&merge->node->repair, kept_rev, row.entry) : err;
+}
+
+/* Would it fit under the merge's number? Old entries were let in without room for a longer one. */
+static bool fits_anew(const struct merge *merge, const struct change *change)
+{
+    return entry_size_under(change->size, change->rev, merge->n) <= ENTRY_SIZE_MAX;
 }
 
 static enum err merge_both(struct merge *merge, const struct change *ours,
@@ -201,9 +220,18 @@ static enum err merge_both(struct merge *merge, const struct change *ours,
     bool ours_wins = ours->rev != theirs->rev
                          ? ours->rev > theirs->rev
                          : memcmp(ours->leaf.bytes, theirs->leaf.bytes, HASH_SIZE) > 0;
+    bool anew = ours_wins != merge->ours_trunk;
+    bool conflict = (ours_wins ? theirs : ours)->rev >= merge->k;
+    if (anew && !fits_anew(merge, ours_wins ? ours : theirs)) {
+        ours_wins = !ours_wins; /* the one on the trunk stands as it is */
+        anew = false;
+        conflict = true;
+    }
     const struct change *kept = ours_wins ? ours : theirs;
-    const struct change *lost = ours_wins ? theirs : ours;
-    enum err err = lost->rev >= merge->k ? conflict_note(merge, kept, lost, !ours_wins) : ERR_OK;
+    enum err err = ERR_OK;
+    if (conflict) { /* both were written since the branches parted */
+        err = give_way(merge, ours_wins ? theirs : ours, !ours_wins, anew ? merge->n : kept->rev);
+    }
     if (err == ERR_OK) {
         err = ours_wins ? take_ours(merge, ours) : take_theirs(merge, theirs);
     }
@@ -213,10 +241,14 @@ static enum err merge_both(struct merge *merge, const struct change *ours,
 /* Only one has it: it was written there since, or withdrawn on the other. */
 static enum err merge_one(struct merge *merge, const struct change *one, bool is_ours)
 {
-    if (one->rev >= merge->k) {
+    bool fits = is_ours == merge->ours_trunk || fits_anew(merge, one);
+    if (one->rev >= merge->k && fits) {
         return is_ours ? take_ours(merge, one) : take_theirs(merge, one);
     }
-    enum err err = take_none(merge, one);
+    enum err err = one->rev >= merge->k ? give_way(merge, one, is_ours, 0) : ERR_OK;
+    if (err == ERR_OK) {
+        err = take_none(merge, one);
+    }
     return err == ERR_OK && !is_ours ? drop_theirs(merge, one) : err;
 }
 
@@ -358,7 +390,10 @@ static enum err merge_apply(struct merge *merge, const struct plan *plan, uint64
         .now_s = when_age_s(node),
         .went = &node->went,
     };
-    err = catalogue_apply(merge->txn, &apply, ret_arrival);
+    err = former_keep(node, merge->txn, &merge->changes);
+    if (err == ERR_OK) {
+        err = catalogue_apply(merge->txn, &apply, ret_arrival);
+    }
     return err == ERR_OK ? fork_settle(merge->txn, merge->fetch->catalogue) : err;
 }
 

@@ -309,6 +309,8 @@ enum err query_answer(struct node *node, struct client *client, struct txn *txn,
         return query_forks(&asking);
     case CTL_fork_show:
         return query_fork_show(&asking);
+    case CTL_lost:
+        return query_lost(&asking);
     case CTL_history:
         return query_history(&asking);
     default:

@@ -24,6 +24,9 @@ MUST_USE enum err query_begin(const struct asking *asking, struct buf **ret_out)
 MUST_USE enum err query_lab_param(const struct asking *asking, struct lab_id *ret_lab,
                                   bool *ret_given);
 
+/* lost.c */
+MUST_USE enum err query_lost(const struct asking *asking);
+
 /* query_labs.c */
 MUST_USE enum err query_labs(const struct asking *asking);
 MUST_USE enum err query_peers(const struct asking *asking);

@@ -6,6 +6,7 @@
 #include "node/state.h"
 #include "proto/did.h"
 #include "proto/pack.h"
+#include "store/lost.h"
 
 static const char *const link_state_names[LINK_STATE_COUNT] = {
     [LINK_SHAKING] = "handshake",
@@ -118,7 +119,12 @@ static bool quota_reached(const struct node *node)
                          own->head.bytes + ENTRY_SIZE_MAX > node->config.quota_bytes);
 }
 
-static void report_warnings(struct node *node, struct buf *out)
+struct totals {
+    uint64_t catalogues, entries, bytes, labs, arrival, forks, lost;
+    struct store_space space;
+};
+
+static void report_warnings(struct node *node, const struct totals *totals, struct buf *out)
 {
     unsigned frozen = node->own.frozen;
     const struct {
@@ -134,6 +140,7 @@ static void report_warnings(struct node *node, struct buf *out)
         {(frozen & FREEZE_REPLACED) != 0, "own-replaced"},
         {(frozen & FREEZE_RECOVERING) != 0, "recovering"},
         {node->compaction.failed, "erase-waits"},
+        {totals->lost > 0, "merge-lost"},
     };
     size_t count = 0;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -155,11 +162,6 @@ static void report_quota(const struct node *node, struct buf *out)
     put_uint(out, "bytes", node->config.quota_bytes);
     put_uint(out, "entries", node->config.quota_entries);
 }
-
-struct totals {
-    uint64_t catalogues, entries, bytes, labs, arrival, forks;
-    struct store_space space;
-};
 
 static enum err report_totals(struct node *node, struct txn *txn, struct totals *ret_totals)
 {
@@ -186,6 +188,9 @@ static enum err report_totals(struct node *node, struct txn *txn, struct totals 
     }
     if (err == ERR_OK) {
         err = forks_count(txn, &totals.forks);
+    }
+    if (err == ERR_OK) {
+        err = lost_count(txn, &totals.lost);
     }
     if (err == ERR_OK) {
         err = store_space(node->config.store, &totals.space);
@@ -277,6 +282,6 @@ enum err report_status(struct node *node, struct txn *txn, struct buf *out)
     put_uint(out, "uptime_s", (node->now_ms - node->started_ms) / 1000);
     pack_cstr(out, "version");
     pack_cstr(out, ESSAIM_VERSION);
-    report_warnings(node, out);
+    report_warnings(node, &totals, out);
     return err;
 }

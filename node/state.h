@@ -713,6 +713,10 @@ MUST_USE enum err former_forget(const struct node *node, struct txn *txn,
 MUST_USE enum err former_report(const struct node *node, struct txn *txn, struct bytes slug,
                                 uint64_t after, struct buf *out);
 
+/* lost.c: the operator drops what gave way in merges. */
+MUST_USE enum err lost_forget(struct node *node, struct client *client, uint32_t id,
+                              const msgpack_object *params);
+
 /* query.c: answers from a read transaction. */
 MUST_USE enum err query_answer(struct node *node, struct client *client, struct txn *txn,
                                const struct ctl_msg *msg, enum ctl_method method);

@@ -37,6 +37,8 @@ enum role { ROLE_NONE, ROLE_READER, ROLE_AGENT, ROLE_COORDINATOR, ROLE_ADMIN };
     X(fork_show,    READER, false) \
     X(repair,       ADMIN,  true) \
     X(history,      AGENT,  false) \
+    X(lost,         AGENT,  false) \
+    X(forget,       ADMIN,  true) \
     X(compact,      ADMIN,  true) \
     X(backup,       ADMIN,  true) \
     X(identity,     READER, false) \

@@ -18,6 +18,7 @@
 #define REV_KEY_SIZE (4 + 8 + SLUG_HASH_SIZE)
 #define SLUG_VALUE_SIZE (8 + 8 + 4 + HASH_SIZE)
 #define BODY_VALUE_MIN 4
+#define LOST_KEY_SIZE (SLUG_KEY_SIZE + HASH_SIZE)
 
 /* `into` has room for the size named by the suffix. */
 struct bytes rows_id(uint8_t into[ID_KEY_SIZE], uint32_t id);
@@ -45,6 +46,10 @@ MUST_USE enum err rows_entry(struct cursor *bodies, uint32_t id, const struct sl
                              struct bytes *ret_entry);
 /* Takes a value of `bodies` apart. */
 MUST_USE enum err rows_body(struct bytes value, uint32_t *ret_id, struct bytes *ret_entry);
+
+/* lost.c: a row of `lost` as its key says. */
+struct lost;
+MUST_USE enum err lost_decode(const struct row *row, struct lost *ret_lost);
 
 /* The catalogue's digests; ERR_CORRUPT when they are incomplete. */
 MUST_USE enum err rows_digests(struct txn *txn, uint32_t id, struct digests *ret_digests);

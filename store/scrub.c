@@ -174,6 +174,10 @@ static enum err scrub_page(struct scrub *scrub, size_t count)
         return err;
     case PHASE_KEPT:
         err = scrub_kept(scrub, count, &over);
+        *place = over ? (struct place){.phase = PHASE_LOST} : *place;
+        return err;
+    case PHASE_LOST:
+        err = scrub_lost(scrub, count, &over);
         *place = over ? (struct place){.phase = PHASE_LABS} : *place;
         return err;
     case PHASE_LABS:

@@ -14,6 +14,7 @@ enum phase {
     PHASE_CATALOGUES,
     PHASE_FORKS,
     PHASE_KEPT,
+    PHASE_LOST,
     PHASE_LABS,
     PHASE_COUNT
 };
@@ -23,7 +24,7 @@ struct place {
     unsigned phase;
     uint64_t checked;                /* bodies */
     uint64_t position;               /* next seq, last catalogue id, last rev, last lab's start */
-    uint8_t slug_key[SLUG_KEY_SIZE]; /* the last one, PHASE_SUM_SLUGS and PHASE_KEPT */
+    uint8_t slug_key[SLUG_KEY_SIZE]; /* the last one, PHASE_SUM_SLUGS, KEPT, LOST */
     uint64_t sums[2];                /* of bodies, minus those of slugs */
     uint64_t snapshot;               /* the transaction that the sums are of */
     uint64_t visible;                /* PHASE_BODIES: count; then: 1 = look up every slug's body */
@@ -84,6 +85,8 @@ MUST_USE enum err scrub_catalogue(struct scrub *scrub);
 MUST_USE enum err scrub_forks(struct scrub *scrub, uint64_t *after, bool *ret_over);
 /* Former revisions, about `count` of them, from the place on. */
 MUST_USE enum err scrub_kept(struct scrub *scrub, size_t count, bool *ret_over);
+/* The same of what gave way in merges. */
+MUST_USE enum err scrub_lost(struct scrub *scrub, size_t count, bool *ret_over);
 /* All lab records, and the small tables with the last of them. */
 MUST_USE enum err scrub_labs(struct scrub *scrub, uint64_t *after, bool *ret_over);
 

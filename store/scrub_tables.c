@@ -3,6 +3,7 @@
 #include "proto/entry.h"
 #include "proto/fork.h"
 #include "store/history.h"
+#include "store/lost.h"
 #include "store/scrub_parts.h"
 
 #define LABS_A_PAGE 64
@@ -135,6 +136,42 @@ enum err scrub_kept(struct scrub *scrub, size_t count, bool *ret_over)
     return *ret_over ? ERR_OK : err;
 }
 
+/* ---- what gave way in merges ---- */
+
+/* The place holds the start of the last key: of two leaves that begin alike the second one would be
+ * passed over. */
+enum err scrub_lost(struct scrub *scrub, size_t count, bool *ret_over)
+{
+    struct place *place = &scrub->place;
+    uint8_t from[LOST_KEY_SIZE];
+    struct row row;
+    struct lost found;
+    memset(from, place->position > 0 ? 0xff : 0, sizeof from);
+    memcpy(from, place->slug_key, SLUG_KEY_SIZE);
+    be64_put(from + SLUG_KEY_SIZE, place->position);
+    defer(cursor_close) struct cursor lost = {0};
+    enum err err = cursor_open(scrub->txn, TABLE_LOST, &lost);
+    if (err == ERR_OK) {
+        err = cursor_seek(&lost, BYTES_OF_ARRAY(from), &row);
+    }
+    while (err == ERR_OK && count > 0) {
+        if (row.key.size == LOST_KEY_SIZE) { /* tables_check names the others */
+            memcpy(place->slug_key, row.key.data, SLUG_KEY_SIZE);
+            place->position = be64_get(row.key.data + SLUG_KEY_SIZE);
+            if (lost_decode(&row, &found) != ERR_OK) {
+                struct slug_hash slug_hash;
+                memcpy(slug_hash.bytes, place->slug_key + ID_KEY_SIZE, SLUG_HASH_SIZE);
+                scrub_blame(scrub, be32_get(place->slug_key), &slug_hash,
+                            "a version that gave way in a merge is damaged");
+            }
+            count--;
+        }
+        err = cursor_next(&lost, &row);
+    }
+    *ret_over = err == ERR_NOT_FOUND || err == ERR_CORRUPT; /* tables_check names what is damaged */
+    return *ret_over ? ERR_OK : err;
+}
+
 /* ---- sides of catalogues that have no head ---- */
 
 static enum err sides_check(struct scrub *scrub)
@@ -210,7 +247,8 @@ static enum err tables_check(struct scrub *scrub)
                   {TABLE_TRASH, SEQ_KEY_SIZE},
                   {TABLE_SIDES, SIDE_KEY_SIZE},
                   {TABLE_FORKS, ID_KEY_SIZE},
-                  {TABLE_KEPT, KEPT_KEY_SIZE}};
+                  {TABLE_KEPT, KEPT_KEY_SIZE},
+                  {TABLE_LOST, LOST_KEY_SIZE}};
     uint64_t heads = 0, labs = 0, forks = 0, arrivals = 0;
     enum err err = ERR_OK;
     for (size_t i = 0; i < sizeof tables / sizeof tables[0] && err == ERR_OK; i++) {

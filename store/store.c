@@ -321,7 +321,8 @@ static enum err tables_open(struct txn *txn, const struct store_options *options
     uint32_t schema = 0;
     err = schema_get(txn, &schema);
     for (unsigned table = 0; table < TABLE_COUNT && err == ERR_OK; table++) {
-        bool newer = schema == 1 && table > TABLE_TRASH; /* than the store */
+        enum table last = schema == 1 ? TABLE_TRASH : schema == 2 ? TABLE_KEPT : TABLE_LOST;
+        bool newer = table > (unsigned) last; /* than the store */
         err = table_open(txn, table, newer ? MDB_CREATE : 0);
         err = err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
     }

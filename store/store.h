@@ -33,6 +33,8 @@
  *   forks     id u32                            -> generation u64 ‖ k u64 ‖ arrival u64 ‖ times u8
  *                                                  ‖ proof, history.h (schema 2)
  *   kept      id u32 ‖ slug hash 16 ‖ rev u64   -> entry: former own ones, kept.h (schema 2)
+ *   lost      id u32 ‖ slug hash 16 ‖ leaf 32   -> merge n u64 ‖ rev u64 ‖ entry: own ones that
+ *                                                  gave way in a merge, lost.h (schema 3)
  *
  * A body is visible when `slugs` points to its seq. Staged bodies are in `bodies` only; `staging`
  * remembers them across a lost link and a restart.

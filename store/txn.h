@@ -16,14 +16,16 @@
 #include "base/defer.h"
 #include "store/store.h"
 
-/* In the order they came: what stands behind TRASH is made in a store of schema 1 on opening. */
+/* In the order they came: what stands behind TRASH is made in a store of schema 1 on opening, what
+ * stands behind KEPT in one of schema 2. */
 /* clang-format off */
 #define TABLES(X) \
     X(META, "meta") X(LABS, "labs") X(NAMES, "names") X(HEADS, "heads") X(HASHES, "hashes") \
     X(DIGESTS, "digests") X(SLUGS, "slugs") X(REVS, "revs") X(BODIES, "bodies") X(GONE, "gone") \
     X(RETIRED, "retired") X(ARRIVALS, "arrivals") X(PEERS, "peers") X(STAGING, "staging") \
     X(TRASH, "trash") \
-    X(SIDES, "sides") X(FORKS, "forks") X(KEPT, "kept")
+    X(SIDES, "sides") X(FORKS, "forks") X(KEPT, "kept") \
+    X(LOST, "lost")
 /* clang-format on */
 #define TABLE_ENUM_ROW(name, text) TABLE_##name,
 enum table { TABLES(TABLE_ENUM_ROW) TABLE_COUNT };

@@ -64,6 +64,7 @@ _essaim()
         bundle) mapfile -t COMPREPLY < <(compgen -W "export import" -f -- "$word") ;;
         peers) mapfile -t COMPREPLY < <(compgen -W "list add remove" -- "$word") ;;
         fork) mapfile -t COMPREPLY < <(compgen -W "list show" -- "$word") ;;
+        repair) mapfile -t COMPREPLY < <(compgen -W "lost forget" -- "$word") ;;
         help) mapfile -t COMPREPLY < <(compgen -W "$commands scripting" -- "$word") ;;
         show | withdraw | history)
             mapfile -t COMPREPLY < <(compgen -W \

@@ -35,6 +35,7 @@ complete -c essaim -n "__fish_seen_subcommand_from bundle" -l lab -x -d "only th
 complete -c essaim -n "__fish_seen_subcommand_from peers" -a "list add remove"
 complete -c essaim -n "__fish_seen_subcommand_from peers" -l alias -x -d "a short name"
 complete -c essaim -n "__fish_seen_subcommand_from fork" -a "list show"
+complete -c essaim -n "__fish_seen_subcommand_from repair" -a "lost forget"
 complete -c essaim -n "__fish_seen_subcommand_from key" -a "export-root rotate" -F
 complete -c essaim -n "__fish_seen_subcommand_from key recover" -l root-key -r -F -d "where the root key is"
 complete -c essaim -n "__fish_seen_subcommand_from recover" -a "(__fish_complete_directories)"

@@ -83,6 +83,16 @@ class Fork(lab.Case):
         self.assertEqual((told["merged"], told["conflicts"], told["frozen"]), (1, 1, False))
         self.assertEqual([each["slug"] for each in told["items"]], ["commun"])
         self.assertIn("body", told["items"][0])
+        kept = json.loads(self.a.good("--json", "repair", "lost"))["items"]
+        self.assertEqual([(each["slug"], each["lost"], each["body"]) for each in kept],
+                         [(each["slug"], each["lost"], each["body"]) for each in told["items"]])
+        self.assertEqual(kept[0]["merge"], told["n"])
+        self.assertIn("merge-lost", json.loads(self.a.good("--json", "status"))["warnings"])
+        self.assertEqual(self.a.cli("repair", "forget", "ici").returncode, 1)
+        self.assertEqual(self.a.cli("repair", "forget").returncode, 2)
+        self.a.good("repair", "forget", "commun")
+        self.assertEqual(json.loads(self.a.good("--json", "repair", "lost"))["items"], [])
+        self.assertEqual(json.loads(self.a.good("--json", "status"))["warnings"], [])
         converge([self.a, self.b, self.c], lambda: self.forks(self.b) == self.forks(self.c) == [])
         slugs = {slug for owner, slug in self.b.entries() if owner == self.a.id}
         self.assertLessEqual({"ici", "ici-2", "ailleurs", "commun", "fonds-9"}, slugs)

@@ -193,7 +193,8 @@ MUTANTS = [
     Mutant("merge-of-one", "a head that holds one branch counts as a merge", [
         ("node", "    *ret_joined = a && b;", "    *ret_joined = a || b;")]),
     Mutant("merge-loses", "a merge drops what the first forked head brought", [
-        ("node", "    if (one->rev >= merge->k) {", "    if (one->rev > merge->k) {")]),
+        ("node", "    if (one->rev >= merge->k && fits) {",
+         "    if (one->rev > merge->k && fits) {")]),
     Mutant("frozen-signs", "a forked lab signs on", [
         ("node", "    bool frozen = err == ERR_OK && fork.generation == node->record_view.generation;",
          "    bool frozen = false;")]),

@@ -8,9 +8,13 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/defer.h"
+#include "base/limits.h"
+#include "proto/entry.h"
 #include "proto/pack.h"
+#include "proto/root.h"
 #include "tests/sim/cluster.h"
 
 #define MINUTE_MS 60000u
@@ -64,6 +68,59 @@ static void forge(struct sim *sim, unsigned puppet, unsigned lab, uint64_t arriv
     struct msg msg = {.type = MSG_HEADS,
                       .heads = {.upto = arrival, .heads = {.raw = buf_bytes(&raw), .count = 1}}};
     puppet_say(sim, puppet, &msg);
+}
+
+/* What gave way in merges, by lab 0's client. */
+struct gone {
+    uint64_t total, count, pages;
+    uint64_t kept_rev, merge_n; /* of the last one */
+};
+
+static struct gone gone_of(struct sim *sim, uint32_t client)
+{
+    struct gone gone = {0};
+    uint8_t at[48] = {0};
+    bool more = true;
+    while (more) {
+        defer(buf_done) struct buf params = {0};
+        defer(buf_done) struct buf reply = {0};
+        struct ctl_msg msg;
+        struct bytes next = {0};
+        pack_map(&params, gone.pages > 0 ? 1 : 0);
+        if (gone.pages++ > 0) {
+            pack_cstr(&params, "after");
+            pack_bin(&params, BYTES_OF_ARRAY(at));
+        }
+        assert_err(sim_request_by(sim, 0, client, CTL_lost, buf_bytes(&params), &reply), ERR_OK);
+        assert_err(ctl_decode(buf_bytes(&reply), &msg), ERR_OK);
+        const msgpack_object *rows = ctl_get(&msg.result, "lost");
+        assert_non_null(rows);
+        for (uint32_t i = 0; i < rows->via.array.size; i++) {
+            const msgpack_object *row = &rows->via.array.ptr[i];
+            assert_err(ctl_get_uint(row, "kept", &gone.kept_rev), ERR_OK);
+            assert_err(ctl_get_uint(row, "merge", &gone.merge_n), ERR_OK);
+            gone.count++;
+        }
+        assert_err(ctl_get_uint(&msg.result, "total", &gone.total), ERR_OK);
+        more = ctl_get_bin(&msg.result, "next", &next) == ERR_OK;
+        if (more) {
+            assert_int_equal(next.size, sizeof at);
+            memcpy(at, next.data, sizeof at);
+        }
+        ctl_done(&msg);
+    }
+    assert_int_equal(gone.count, gone.total);
+    return gone;
+}
+
+static enum err forget(struct sim *sim, const char *slug)
+{
+    defer(buf_done) struct buf params = {0};
+    pack_map(&params, 1);
+    pack_cstr(&params, "slugs");
+    pack_array(&params, 1);
+    pack_cstr(&params, slug);
+    return sim_request(sim, 0, CTL_forget, buf_bytes(&params), NULL);
 }
 
 /* ---- refused means: nothing happened ---- */
@@ -220,12 +277,208 @@ static void what_force_gives_up_is_gone_from_the_disk_in_that_turn(void **state)
     sim_free(sim);
 }
 
+/* ---- what gives way ---- */
+
+static void what_gives_way_is_kept_though_nobody_waits_for_the_answer(void **state)
+{
+    (void) state;
+    struct sim *sim = forked(35, 3, 200);
+    sim_publish(sim, 0, "a", 2, 200, 7); /* a-0 and a-1 otherwise; the longer branch */
+    sim_cut(sim, 0, 1, false);
+    sim_run(sim, 15 * MINUTE_MS);
+    assert_true(sim_forked(sim, 0, 0));
+    defer(buf_done) struct buf params = {0};
+    repair_params(&params, false);
+    sim_request_later(sim, 0, 1, CTL_repair, buf_bytes(&params));
+    sim_run(sim, 10);
+    assert_true(sim_forked(sim, 0, 0));
+    sim_client_lost(sim, 0); /* killed in the middle of it */
+    sim_run(sim, 5 * MINUTE_MS);
+    assert_false(sim_forked(sim, 0, 0));
+    struct gone gone = gone_of(sim, 2);
+    assert_int_equal(gone.total, 2);
+    assert_int_equal(gone.merge_n, 4);
+    assert_int_equal(gone.kept_rev, 3);
+    sim_stop(sim, 0);
+    sim_start(sim, 0); /* keeps no history: and drops what it kept of it, but not this */
+    sim_run(sim, 2ull * 24 * 60 * MINUTE_MS); /* a compaction, too */
+    assert_int_equal(gone_of(sim, 1).total, 2);
+    assert_true(sim_bytes(sim, 0, "essaimage 1.0") > 0);
+    assert_true(sim_verify(sim, 0));
+    assert_err(forget(sim, "a-2"), ERR_NOT_FOUND); /* nothing of that gave way */
+    assert_err(forget(sim, "a-1"), ERR_OK);
+    assert_int_equal(gone_of(sim, 1).total, 1);
+    defer(buf_done) struct buf erase = {0};
+    withdraw_params(&erase, "a-0", true);
+    assert_err(sim_request(sim, 0, CTL_withdraw, buf_bytes(&erase), NULL), ERR_OK);
+    assert_int_equal(gone_of(sim, 1).total, 0);
+    assert_true(sim_converge(sim, 10 * MINUTE_MS));
+    assert_true(sim_verify(sim, 0));
+    sim_free(sim);
+}
+
+static void all_that_gives_way_is_kept_beyond_what_one_answer_tells(void **state)
+{
+    (void) state;
+    struct sim *sim = forked(36, 1200, 1000);
+    sim_publish(sim, 0, "a", 1200, 1000, 7);
+    sim_cut(sim, 0, 1, false);
+    sim_run(sim, 15 * MINUTE_MS);
+    bool frozen = true;
+    assert_err(sim_repair(sim, 0, false, &frozen), ERR_OK);
+    assert_false(frozen);
+    struct gone gone = gone_of(sim, 1);
+    assert_int_equal(gone.total, 1200);
+    assert_true(gone.pages > 1);
+    assert_true(sim_verify(sim, 0));
+    sim_free(sim);
+}
+
+static void a_merge_keeps_former_bodies_where_the_lab_wants_them(void **state)
+{
+    (void) state;
+    for (unsigned longer = 0; longer < 2; longer++) { /* ours the shorter, the longer branch */
+        struct sim *sim = sim_new(37 + longer);
+        sim_keep(sim, true);
+        (void) sim_lab(sim, "Ti Lab");
+        (void) sim_lab(sim, "Région Sud");
+        sim_link(sim, 0, 1);
+        sim_publish(sim, 0, "fonds", 3, 200, 1);
+        assert_true(sim_converge(sim, MINUTE_MS));
+        sim_stop(sim, 0);
+        sim_backup(sim, 0);
+        sim_start(sim, 0);
+        sim_publish(sim, 0, "fonds", 1, 200, 2); /* fonds-0 */
+        sim_withdraw(sim, 0, "fonds-1");
+        assert_true(sim_converge(sim, 10 * MINUTE_MS));
+        sim_stop(sim, 0);
+        sim_cut(sim, 0, 1, true);
+        sim_restore(sim, 0);
+        sim_start(sim, 0);
+        for (unsigned i = 0; i < (longer ? 4 : 1); i++) {
+            sim_publish(sim, 0, "b", 1, 200, 10 + i);
+        }
+        size_t of_b = revisions(sim, 0, "b-0");
+        sim_cut(sim, 0, 1, false);
+        sim_run(sim, 15 * MINUTE_MS);
+        bool frozen = true;
+        assert_err(sim_repair(sim, 0, false, &frozen), ERR_OK);
+        assert_false(frozen);
+        assert_int_equal(revisions(sim, 0, "fonds-0"), 2); /* replaced by the other branch */
+        assert_int_equal(revisions(sim, 0, "fonds-1"), 1); /* withdrawn there */
+        assert_int_equal(revisions(sim, 0, "fonds-2"), 1);
+        assert_int_equal(revisions(sim, 0, "b-0"), of_b); /* signed anew is no former body */
+        assert_int_equal(gone_of(sim, 1).total, 0);
+        assert_true(sim_verify(sim, 0));
+        sim_free(sim);
+    }
+}
+
+/* ---- an entry that has no room for a longer number ---- */
+
+struct thief {
+    struct buf entry, head;
+};
+
+static void thief_serves(struct sim *sim, unsigned puppet, const struct msg *msg, void *user)
+{
+    const struct thief *thief = user;
+    if (msg->type != MSG_WANT) {
+        return;
+    }
+    if (!msg->want.has_after || msg->want.after_rev != UINT64_MAX) {
+        defer(buf_done) struct buf raw = {0};
+        list_put(&raw, buf_bytes(&thief->entry));
+        struct msg delta = {
+            .type = MSG_DELTA,
+            .delta = {.stream = msg->want.stream, .entries = {.raw = buf_bytes(&raw), .count = 1}}};
+        puppet_say(sim, puppet, &delta);
+    }
+    puppet_say(
+        sim, puppet,
+        &(struct msg){.type = MSG_DELTA_END,
+                      .delta_end = {.stream = msg->want.stream, .head = buf_bytes(&thief->head)}});
+}
+
+/* Head 1 of lab 0 as an older version signed it elsewhere: one entry of the greatest size. */
+static void thief_make(struct sim *sim, const char *slug, char filler, struct thief *thief)
+{
+    static char text[ENTRY_SIZE_MAX];
+    memset(text, filler, sizeof text);
+    struct head head;
+    assert_true(sim_head(sim, 0, 0, &head));
+    defer(buf_done) struct buf body = {0};
+    size_t rest = 1 + (1 + strlen(slug)) + 1 + (1 + strlen("need")) + 1 + (1 + strlen("body")) + 3;
+    pack_map(&body, 1);
+    pack_cstr(&body, "body");
+    pack_str(&body, bytes_of(text, ENTRY_SIZE_MAX - rest));
+    struct entry entry = {.slug = bytes_of_str(slug),
+                          .kind = bytes_of_str("need"),
+                          .body = buf_bytes(&body),
+                          .rev = 1};
+    buf_clear(&thief->entry);
+    buf_clear(&thief->head);
+    assert_err(entry_encode(&entry, &thief->entry), ERR_OK);
+    assert_int_equal(thief->entry.size, ENTRY_SIZE_MAX);
+    struct slug_hash slug_hash = hash_slug(entry.slug);
+    struct hash leaf = entry_leaf(buf_bytes(&thief->entry));
+    uint8_t pair[PAIR_SIZE];
+    struct digests digests;
+    memcpy(pair, slug_hash.bytes, SLUG_HASH_SIZE);
+    memcpy(pair + SLUG_HASH_SIZE, leaf.bytes, HASH_SIZE);
+    digests_init(&digests);
+    digests.buckets[bucket_of(&slug_hash)] = bucket_digest(BYTES_OF_ARRAY(pair));
+    head.n = head.count = 1;
+    head.history = (struct hash){{0}};
+    head.bytes = thief->entry.size;
+    head.root = digests_root(&digests);
+    assert_err(head_sign(&head, sim_signing(sim, 0), &thief->head), ERR_OK);
+}
+
+static void an_entry_that_cannot_be_signed_anew_gives_way_and_is_kept(void **state)
+{
+    (void) state;
+    for (char filler = 'a'; filler < 'i'; filler++) { /* of its leaf some are higher than ours */
+        struct sim *sim = sim_new(39);
+        struct thief thief = {0};
+        const char *slug = filler % 2 == 0 ? "gros" : "b-0";
+        (void) sim_lab(sim, "Ti Lab");
+        unsigned puppet = sim_puppet(sim, "Voleur");
+        sim_peer(sim, 0, puppet, false);
+        sim_publish(sim, 0, "b", 1, 100, 1);
+        for (unsigned i = 0; i < 127; i++) {
+            sim_publish(sim, 0, "c", 1, 100, i);
+        }
+        thief_make(sim, slug, filler, &thief);
+        puppet_on(sim, puppet, thief_serves, &thief);
+        assert_true(puppet_dial(sim, puppet, 0));
+        sim_run(sim, 1000);
+        bool frozen = true;
+        assert_err(sim_repair(sim, 0, false, &frozen), ERR_OK);
+        assert_false(frozen);
+        struct gone gone = gone_of(sim, 1);
+        assert_int_equal(gone.total, 1);
+        assert_int_equal(gone.merge_n, 129); /* a number of two bytes */
+        assert_int_equal(gone.kept_rev, filler % 2 == 0 ? 0 : 1);
+        assert_false(sim_has(sim, 0, 0, "gros"));
+        assert_true(sim_has(sim, 0, 0, "b-0"));
+        assert_true(sim_verify(sim, 0));
+        buf_done(&thief.entry);
+        buf_done(&thief.head);
+        sim_free(sim);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_branch_that_takes_long_is_waited_for_while_it_comes),
         cmocka_unit_test(a_branch_that_stops_coming_is_waited_for_a_minute),
         cmocka_unit_test(what_force_gives_up_is_gone_from_the_disk_in_that_turn),
+        cmocka_unit_test(what_gives_way_is_kept_though_nobody_waits_for_the_answer),
+        cmocka_unit_test(all_that_gives_way_is_kept_beyond_what_one_answer_tells),
+        cmocka_unit_test(a_merge_keeps_former_bodies_where_the_lab_wants_them),
+        cmocka_unit_test(an_entry_that_cannot_be_signed_anew_gives_way_and_is_kept),
         cmocka_unit_test(an_erasure_that_is_refused_in_the_turn_of_a_freeze_erases_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

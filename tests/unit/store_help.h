@@ -474,14 +474,14 @@ HELP void help_lab(struct scratch *scratch)
 /* Makes the store, which must be closed, what the first release left: the tables up to TRASH,
  * schema 1. */
 #define HELP_TABLE_ROW(name, text) (text),
-HELP void help_schema_1(struct scratch *scratch)
+HELP void help_schema(struct scratch *scratch, uint32_t number, size_t last)
 {
     static const char *const tables[] = {TABLES(HELP_TABLE_ROW)};
     MDB_env *env = NULL;
     MDB_txn *txn = NULL;
     MDB_dbi dbi;
     uint8_t schema[4];
-    be32_put(schema, 1);
+    be32_put(schema, number);
     MDB_val key = {.mv_size = 6, .mv_data = (void *) (uintptr_t) "schema"};
     MDB_val value = {.mv_size = sizeof schema, .mv_data = schema};
     assert_int_equal(mdb_env_create(&env), 0);
@@ -489,7 +489,7 @@ HELP void help_schema_1(struct scratch *scratch)
     assert_int_equal(mdb_env_set_mapsize(env, scratch->options.map_size), 0);
     assert_int_equal(mdb_env_open(env, scratch->path, 0, 0600), 0);
     assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
-    for (size_t i = TABLE_TRASH + 1; i < TABLE_COUNT; i++) {
+    for (size_t i = last + 1; i < TABLE_COUNT; i++) {
         assert_int_equal(mdb_dbi_open(txn, tables[i], 0, &dbi), 0);
         assert_int_equal(mdb_drop(txn, dbi, 1), 0);
     }
@@ -499,6 +499,16 @@ HELP void help_schema_1(struct scratch *scratch)
     mdb_env_close(env);
 }
 #undef HELP_TABLE_ROW
+
+HELP void help_schema_1(struct scratch *scratch)
+{
+    help_schema(scratch, 1, TABLE_TRASH);
+}
+
+HELP void help_schema_2(struct scratch *scratch)
+{
+    help_schema(scratch, 2, TABLE_KEPT);
+}
 
 /* Scrubs all and gives the number of problems. */
 HELP uint64_t help_scrub(struct scratch *scratch, size_t count)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 /* Whatever is damaged is seen, named, and does not stop the walk. */
 #include "store/kept.h"
+#include "store/lost.h"
 #include "store_help.h"
 
 /* All pages; the first problem's text, or "" when there is none. */
@@ -604,6 +605,31 @@ static void damage_to_former_revisions_is_named(void **state)
     buf_done(&entry);
 }
 
+static void damage_to_what_gave_way_is_named(void **state)
+{
+    struct scratch *scratch = *state;
+    struct buf entry = {0};
+    some_catalogue(scratch);
+    struct txn *txn = help_write(scratch);
+    for (unsigned i = 0; i < 30; i++) {
+        buf_clear(&entry);
+        help_entry(i % 3, 1 + i / 3, i, 60, &entry);
+        ok(lost_put(txn, 1, &(struct lost){.merge_n = 40, .entry = buf_bytes(&entry)}));
+    }
+    ok(txn_commit(txn));
+    for (size_t count = 1; count < 40; count += 6) {
+        assert_int_equal(help_scrub(scratch, count), 0);
+    }
+    uint8_t key[4 + LOST_AT_SIZE] = {0, 0, 0, 1};
+    struct slug_hash slug = help_slug(2);
+    struct hash leaf = entry_leaf(buf_bytes(&entry)); /* of 29: slug 2 */
+    memcpy(key + 4, slug.bytes, SLUG_HASH_SIZE);
+    memcpy(key + 4 + SLUG_HASH_SIZE, leaf.bytes, HASH_SIZE);
+    flip(scratch, TABLE_LOST, BYTES_OF_ARRAY(key), 30);
+    is_seen(scratch, "a version that gave way in a merge is damaged");
+    buf_done(&entry);
+}
+
 static void many_forks_take_many_pages(void **state)
 {
     struct scratch *scratch = *state;
@@ -823,6 +849,7 @@ int main(void)
         TEST(a_fork_has_its_catalogue_and_its_arrival),
         TEST(an_arrival_of_a_fork_that_is_not_there_is_named),
         TEST(damage_to_former_revisions_is_named),
+        TEST(damage_to_what_gave_way_is_named),
         TEST(many_forks_take_many_pages),
         TEST(damage_to_history_and_digests_is_named),
         TEST(damage_to_digests_is_named),

@@ -79,15 +79,14 @@ static void a_newer_schema_is_refused_and_left_alone(void **state)
     buf_done(&after);
 }
 
-static void a_store_of_schema_1_is_brought_up_with_all_it_holds(void **state)
+static void brought_up(struct scratch *scratch, void (*make)(struct scratch *scratch))
 {
-    struct scratch *scratch = *state;
     struct bytes schema, entry;
     struct slug_hash slug = help_slug(3);
     help_lab(scratch);
     (void) help_publish(scratch, 0, 20, 1, 300);
     help_close(scratch);
-    help_schema_1(scratch);
+    make(scratch);
     ok(store_open(scratch->path, &scratch->options, &scratch->store));
     struct txn *txn = help_read(scratch);
     ok(txn_get(txn, TABLE_META, bytes_of_str("schema"), &schema));
@@ -97,6 +96,7 @@ static void a_store_of_schema_1_is_brought_up_with_all_it_holds(void **state)
     assert_int_equal(help_rows(scratch, TABLE_SIDES), 0);
     assert_int_equal(help_rows(scratch, TABLE_FORKS), 0);
     assert_int_equal(help_rows(scratch, TABLE_KEPT), 0);
+    assert_int_equal(help_rows(scratch, TABLE_LOST), 0);
     assert_true(store_erase_due(scratch->store)); /* it noted no garbage */
     assert_int_equal(help_scrub(scratch, 100), 0);
     (void) help_publish(scratch, 20, 1, 1, 300);
@@ -169,6 +169,16 @@ static void a_store_of_schema_2_forgets_which_slugs_were_withdrawn(void **state)
         assert_null(memmem(file.data, file.size, slug.bytes, SLUG_HASH_SIZE));
     }
     buf_done(&file);
+}
+
+static void a_store_of_schema_1_is_brought_up_with_all_it_holds(void **state)
+{
+    brought_up(*state, help_schema_1);
+}
+
+static void a_store_of_schema_2_is_brought_up_with_all_it_holds(void **state)
+{
+    brought_up(*state, help_schema_2);
 }
 
 static void a_table_lost_from_a_store_of_schema_1_is_damage(void **state)
@@ -554,6 +564,7 @@ int main(void)
         TEST(a_newer_schema_is_refused_and_left_alone),
         TEST(a_store_of_schema_1_is_brought_up_with_all_it_holds),
         TEST(a_store_of_schema_2_forgets_which_slugs_were_withdrawn),
+        TEST(a_store_of_schema_2_is_brought_up_with_all_it_holds),
         TEST(a_table_lost_from_a_store_of_schema_1_is_damage),
         TEST(foreign_files_are_refused),
         TEST(what_is_no_file_or_no_directory_is_refused),
