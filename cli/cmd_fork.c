@@ -81,6 +81,10 @@ static enum err forked_print(struct cli *cli, struct bytes proof, uint64_t k, ui
         value_set(answer, "one", branch_json(&forked.a));
         value_set(answer, "other", branch_json(&forked.b));
         value_set(answer, "proof_bytes", value_uint(proof.size));
+    } else {
+        voice_note(&cli->voice,
+                   _("the proof is too long to be passed on: other nodes learn of this "
+                     "fork only where they meet both branches"));
     }
     return out_single(&cli->out, "essaim.fork/1", answer, "from");
 }

@@ -58,34 +58,18 @@ static enum err fork_keep(struct node *node, uint32_t catalogue, const struct he
                                                                           : ERR_OK;
 }
 
-/* Makes, checks and keeps the proof; what is too large to be passed on is kept as a number. */
-static enum err fork_prove(struct node *node, uint32_t catalogue, const struct head *head,
-                           uint64_t k, const struct fork_branch *one,
-                           const struct fork_branch *other, const struct lab_id *from)
+/* The proof from number k on, checked. */
+static enum err fork_make(struct txn *txn, const struct lab_id *lab_id, uint64_t k,
+                          const struct fork_branch *one, const struct fork_branch *other,
+                          struct buf *proof)
 {
-    struct txn *txn = NULL;
-    enum err err = node_txn(node, &txn);
     struct held_lab lab;
-    if (err == ERR_OK) {
-        err = lab_get(txn, &head->lab, &lab);
-    }
-    defer(buf_done) struct buf proof = {0};
-    if (err == ERR_OK) {
-        err = fork_encode(lab.signed_bytes, k, one, other, &proof);
-    }
     struct forked forked;
+    enum err err = lab_get(txn, lab_id, &lab);
     if (err == ERR_OK) {
-        err = fork_verify(buf_bytes(&proof), &forked);
+        err = fork_encode(lab.signed_bytes, k, one, other, proof);
     }
-    if (err_ours(err)) {
-        return err;
-    }
-    if (err != ERR_OK) {
-        /* Sides that begin below k, or a chain of many thousand heads: each node finds out by
-         * itself. */
-        buf_clear(&proof);
-    }
-    return fork_keep(node, catalogue, head, k, buf_bytes(&proof), from);
+    return err == ERR_OK ? fork_verify(buf_bytes(proof), &forked) : err;
 }
 
 /* ---- finding ---- */
@@ -123,7 +107,15 @@ enum err fork_seen(struct node *node, uint32_t catalogue, const struct head *hea
     }
     mine.head = held.signed_bytes;
     struct fork_branch other = {.head = signed_head, .history = head->history};
-    err = fork_prove(node, catalogue, head, head->n, &mine, &other, from);
+    defer(buf_done) struct buf proof = {0};
+    err = fork_make(txn, &head->lab, head->n, &mine, &other, &proof);
+    if (err_ours(err)) {
+        return err;
+    }
+    if (err != ERR_OK) {
+        buf_clear(&proof); /* too long to be passed on: kept as a number */
+    }
+    err = fork_keep(node, catalogue, head, head->n, buf_bytes(&proof), from);
     return err == ERR_OK ? ERR_FORK : err;
 }
 
@@ -171,6 +163,50 @@ static enum err opening_tail(const struct opening *whole, uint64_t k, struct ope
     return err;
 }
 
+/* The proof that the fetch's chain and the held one differ at number k. */
+static enum err chain_prove(struct txn *txn, const struct fetch *fetch, uint64_t k,
+                            struct buf *proof)
+{
+    struct held_head held;
+    defer(opening_done) struct opening mine_items = {0};
+    defer(opening_done) struct opening other_items = {0};
+    struct fork_branch mine = {.items = &mine_items};
+    struct fork_branch other = {.items = &other_items, .head = buf_bytes(&fetch->signed_head)};
+    static const struct hash zero;
+    opening_begin(&mine_items, k);
+    enum err err = catalogue_head(txn, fetch->catalogue, &held);
+    if (err == ERR_OK) {
+        err = history_at(txn, fetch->catalogue, k, &mine.history);
+    }
+    if (err == ERR_OK) {
+        err = history_opening(txn, fetch->catalogue, held.head.n, SIZE_MAX, &mine_items);
+    }
+    if (err == ERR_OK) {
+        err = opening_history(&fetch->opening, &zero, NULL, NULL, k, &other.history);
+    }
+    if (err == ERR_OK) {
+        err = opening_tail(&fetch->opening, k, &other_items);
+    }
+    mine.head = held.signed_bytes;
+    return err == ERR_OK ? fork_make(txn, &fetch->head.lab, k, &mine, &other, proof) : err;
+}
+
+/* From the first number that differs; or, where that is too long to be passed on or cannot be said
+ * (a side begins below it), from the tip of the shorter chain, of which it takes no hash at all. */
+static enum err chain_prove_any(struct txn *txn, const struct fetch *fetch, uint64_t *k,
+                                struct buf *proof)
+{
+    uint64_t tip = fetch->base_n < fetch->head.n ? fetch->base_n : fetch->head.n;
+    enum err err = chain_prove(txn, fetch, *k, proof);
+    if (err == ERR_OK || err_ours(err) || tip <= *k) {
+        return err;
+    }
+    buf_clear(proof);
+    err = chain_prove(txn, fetch, tip, proof);
+    *k = err == ERR_OK ? tip : *k;
+    return err;
+}
+
 enum err fork_chain(struct node *node, struct fetch *fetch)
 {
     struct txn *txn = NULL;
@@ -186,36 +222,21 @@ enum err fork_chain(struct node *node, struct fetch *fetch)
     if (err != ERR_OK || !wanted) {
         return err == ERR_NOT_FOUND ? ERR_CORRUPT : err; /* the caller missed the held head in it */
     }
-    struct held_head held;
-    defer(opening_done) struct opening mine_items = {0};
-    defer(opening_done) struct opening other_items = {0};
-    struct fork_branch mine = {.items = &mine_items};
-    struct fork_branch other = {.items = &other_items, .head = buf_bytes(&fetch->signed_head)};
-    static const struct hash zero;
-    opening_begin(&mine_items, k);
-    err = catalogue_head(txn, fetch->catalogue, &held);
-    if (err == ERR_OK) {
-        err = history_at(txn, fetch->catalogue, k, &mine.history);
+    defer(buf_done) struct buf proof = {0};
+    enum err proven = chain_prove_any(txn, fetch, &k, &proof);
+    if (err_ours(proven)) {
+        return proven;
     }
-    if (err == ERR_OK) {
-        err = history_opening(txn, fetch->catalogue, held.head.n, SIZE_MAX, &mine_items);
+    if (proven != ERR_OK) {
+        buf_clear(&proof); /* each node finds out by itself */
     }
-    if (err == ERR_OK) {
-        err = opening_history(&fetch->opening, &zero, NULL, NULL, k, &other.history);
-    }
-    if (err == ERR_OK) {
-        err = opening_tail(&fetch->opening, k, &other_items);
-    }
-    if (err_ours(err)) {
+    err = fork_wanted(txn, fetch->catalogue, fetch->head.generation, k, &wanted);
+    if (err != ERR_OK || !wanted) {
         return err;
     }
     static const struct lab_id nobody;
     const struct lab_id *from = fetch->link != NULL ? &fetch->link->lab : &nobody;
-    if (err != ERR_OK) {
-        return fork_keep(node, fetch->catalogue, &fetch->head, k, (struct bytes){0}, from);
-    }
-    mine.head = held.signed_bytes;
-    return fork_prove(node, fetch->catalogue, &fetch->head, k, &mine, &other, from);
+    return fork_keep(node, fetch->catalogue, &fetch->head, k, buf_bytes(&proof), from);
 }
 
 /* ---- judging ---- */

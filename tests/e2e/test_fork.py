@@ -88,7 +88,7 @@ class Fork(lab.Case):
                          [(each["slug"], each["lost"], each["body"]) for each in told["items"]])
         self.assertEqual(kept[0]["merge"], told["n"])
         self.assertIn("merge-lost", json.loads(self.a.good("--json", "status"))["warnings"])
-        self.assertEqual(self.a.cli("repair", "forget", "ici").returncode, 1)
+        self.assertEqual(self.a.cli("repair", "forget", "ici").returncode, 3)
         self.assertEqual(self.a.cli("repair", "forget").returncode, 2)
         self.a.good("repair", "forget", "commun")
         self.assertEqual(json.loads(self.a.good("--json", "repair", "lost"))["items"], [])

@@ -289,6 +289,18 @@ MUTANTS = [
          "        err = erased->err != ERR_OK ? erased->err : err;",
          "        err = kept_drop(txn, node->own.catalogue, slug_hash);")],
         first="test_stories_merge"),
+    Mutant("proof-long", "a fork of many heads is proven from its first one or not at all", [
+        ("node", "    if (err == ERR_OK || err_ours(err) || tip <= *k) {", "    if (true) {")],
+        first="test_stories_merge"),
+    Mutant("lost-unkept", "what gives way in a merge is only in the answer", [
+        ("node", "        err = lost_put(merge->txn, id, &row);", "        err = ERR_OK;")],
+        first="test_stories_merge"),
+    Mutant("merge-former", "a merge keeps no former bodies", [
+        ("node", "    err = former_keep(node, merge->txn, &merge->changes);", "    err = ERR_OK;")],
+        first="test_stories_merge"),
+    Mutant("anew-unfit", "an entry without room for the merge's number is signed anew", [
+        ("node", "    return entry_size_under(change->size, change->rev, merge->n) <= ENTRY_SIZE_MAX;",
+         "    return true || merge->n == change->rev;")], first="test_stories_merge"),
 ]
 
 # Three that a test of every `./dev test` tries.

@@ -400,8 +400,9 @@ static void thief_serves(struct sim *sim, unsigned puppet, const struct msg *msg
                       .delta_end = {.stream = msg->want.stream, .head = buf_bytes(&thief->head)}});
 }
 
-/* Head 1 of lab 0 as an older version signed it elsewhere: one entry of the greatest size. */
-static void thief_make(struct sim *sim, const char *slug, char filler, struct thief *thief)
+/* Head 1 of that lab as an older version signed it elsewhere: one entry of the greatest size. */
+static void thief_make(struct sim *sim, unsigned of, const char *slug, char filler,
+                       struct thief *thief)
 {
     static char text[ENTRY_SIZE_MAX];
     memset(text, filler, sizeof text);
@@ -428,11 +429,12 @@ static void thief_make(struct sim *sim, const char *slug, char filler, struct th
     memcpy(pair + SLUG_HASH_SIZE, leaf.bytes, HASH_SIZE);
     digests_init(&digests);
     digests.buckets[bucket_of(&slug_hash)] = bucket_digest(BYTES_OF_ARRAY(pair));
+    head.lab = *sim_id(sim, of);
     head.n = head.count = 1;
     head.history = (struct hash){{0}};
     head.bytes = thief->entry.size;
     head.root = digests_root(&digests);
-    assert_err(head_sign(&head, sim_signing(sim, 0), &thief->head), ERR_OK);
+    assert_err(head_sign(&head, sim_signing(sim, of), &thief->head), ERR_OK);
 }
 
 static void an_entry_that_cannot_be_signed_anew_gives_way_and_is_kept(void **state)
@@ -449,7 +451,7 @@ static void an_entry_that_cannot_be_signed_anew_gives_way_and_is_kept(void **sta
         for (unsigned i = 0; i < 127; i++) {
             sim_publish(sim, 0, "c", 1, 100, i);
         }
-        thief_make(sim, slug, filler, &thief);
+        thief_make(sim, 0, slug, filler, &thief);
         puppet_on(sim, puppet, thief_serves, &thief);
         assert_true(puppet_dial(sim, puppet, 0));
         sim_run(sim, 1000);
@@ -469,6 +471,126 @@ static void an_entry_that_cannot_be_signed_anew_gives_way_and_is_kept(void **sta
     }
 }
 
+/* ---- long branches ---- */
+
+static uint64_t proof_size(struct sim *sim, unsigned lab)
+{
+    defer(buf_done) struct buf params = {0};
+    defer(buf_done) struct buf reply = {0};
+    struct ctl_msg msg;
+    uint64_t size = 0;
+    pack_map(&params, 0);
+    assert_err(sim_request(sim, lab, CTL_forks, buf_bytes(&params), &reply), ERR_OK);
+    assert_err(ctl_decode(buf_bytes(&reply), &msg), ERR_OK);
+    const msgpack_object *forks = ctl_get(&msg.result, "forks");
+    assert_int_equal(forks->via.array.size, 1);
+    assert_err(ctl_get_uint(&forks->via.array.ptr[0], "proof_size", &size), ERR_OK);
+    ctl_done(&msg);
+    return size;
+}
+
+/* A puppet's catalogue of one entry, and many heads that never were but in its chain. */
+struct chain {
+    struct buf entry, head, hashes;
+    uint64_t n;
+};
+
+static void chain_done(struct chain *chain)
+{
+    buf_done(&chain->entry);
+    buf_done(&chain->head);
+    buf_done(&chain->hashes);
+}
+
+static void chain_serves(struct sim *sim, unsigned puppet, const struct msg *msg, void *user)
+{
+    const struct chain *chain = user;
+    if (msg->type != MSG_WANT) {
+        return;
+    }
+    bool bare = msg->want.has_after && msg->want.after_rev == UINT64_MAX;
+    struct msg delta = {.type = MSG_DELTA, .delta = {.stream = msg->want.stream}};
+    if (!bare && msg->want.m == 0) {
+        defer(buf_done) struct buf raw = {0};
+        list_put(&raw, buf_bytes(&chain->entry));
+        delta.delta.entries = (struct list){.raw = buf_bytes(&raw), .count = 1};
+        puppet_say(sim, puppet, &delta);
+        delta.delta.entries = (struct list){0};
+    }
+    uint64_t at = msg->want.m > 1 ? msg->want.m : 1;
+    while (at < chain->n) {
+        defer(buf_done) struct buf raw = {0};
+        unsigned count = 0;
+        for (; at < chain->n && count < 1500; at++, count++) {
+            list_put(&raw, bytes_of(chain->hashes.data + (at - 1) * HASH_SIZE, HASH_SIZE));
+        }
+        delta.delta.opening = (struct list){.raw = buf_bytes(&raw), .count = count};
+        puppet_say(sim, puppet, &delta);
+    }
+    puppet_say(
+        sim, puppet,
+        &(struct msg){.type = MSG_DELTA_END,
+                      .delta_end = {.stream = msg->want.stream, .head = buf_bytes(&chain->head)}});
+}
+
+static void chain_make(struct sim *sim, unsigned of, uint64_t n, uint8_t salt, struct chain *chain)
+{
+    struct thief thief = {0};
+    thief_make(sim, of, "fiche", 'x', &thief);
+    struct head head;
+    assert_err(head_peek(buf_bytes(&thief.head), &head), ERR_OK);
+    for (uint64_t i = 1; i < n; i++) {
+        struct hash hash = {{salt}};
+        be64_put(hash.bytes + 8, i);
+        buf_put(&chain->hashes, BYTES_OF_ARRAY(hash.bytes));
+        head.history = history_next(&head.history, &hash);
+    }
+    chain->n = head.n = n;
+    assert_err(head_sign(&head, sim_signing(sim, of), &chain->head), ERR_OK);
+    chain->entry = thief.entry;
+    buf_done(&thief.head);
+}
+
+static void chain_tell(struct sim *sim, unsigned puppet, uint64_t arrival, struct chain *chain)
+{
+    defer(buf_done) struct buf raw = {0};
+    puppet_on(sim, puppet, chain_serves, chain);
+    list_put_head(&raw, arrival, buf_bytes(&chain->head));
+    struct msg msg = {.type = MSG_HEADS,
+                      .heads = {.upto = arrival, .heads = {.raw = buf_bytes(&raw), .count = 1}}};
+    puppet_say(sim, puppet, &msg);
+    sim_run(sim, MINUTE_MS);
+}
+
+/* The whole of both branches would not fit into a proof: from the shorter one's tip on it does. */
+static void of_branches_of_many_heads_a_short_proof_is_passed_on(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(40);
+    struct chain one = {0};
+    struct chain other = {0};
+    unsigned a = sim_lab(sim, "Ti Lab");
+    unsigned b = sim_lab(sim, "Région Sud");
+    unsigned puppet = sim_puppet(sim, "Fourche");
+    sim_link(sim, a, b);
+    sim_peer(sim, a, puppet, false);
+    sim_publish(sim, a, "fonds", 1, 100, 1);
+    assert_true(puppet_dial(sim, puppet, a));
+    chain_make(sim, puppet, 9000, 1, &one);
+    chain_make(sim, puppet, 9010, 2, &other);
+    chain_tell(sim, puppet, 1, &one);
+    struct head head;
+    assert_true(sim_head(sim, b, puppet, &head));
+    assert_int_equal(head.n, 9000);
+    chain_tell(sim, puppet, 2, &other);
+    assert_true(sim_forked(sim, a, puppet));
+    assert_true(sim_forked(sim, b, puppet)); /* who never saw but one branch */
+    assert_in_range(proof_size(sim, b), 500, 2000);
+    chain_done(&one);
+    chain_done(&other);
+    sim_free(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,6 +601,7 @@ int main(void)
         cmocka_unit_test(all_that_gives_way_is_kept_beyond_what_one_answer_tells),
         cmocka_unit_test(a_merge_keeps_former_bodies_where_the_lab_wants_them),
         cmocka_unit_test(an_entry_that_cannot_be_signed_anew_gives_way_and_is_kept),
+        cmocka_unit_test(of_branches_of_many_heads_a_short_proof_is_passed_on),
         cmocka_unit_test(an_erasure_that_is_refused_in_the_turn_of_a_freeze_erases_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
