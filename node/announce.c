@@ -63,6 +63,23 @@ static enum err announce_record(struct txn *txn, const struct lab_id *lab, uint6
     return ERR_OK;
 }
 
+/* To the head's own lab, which is being recovered: the record that the head is of goes first, where
+ * a newer one does not name it. */
+static enum err announce_former(struct link *link, struct txn *txn, const struct head *head,
+                                struct buf *records, size_t *count)
+{
+    struct held_lab former;
+    if (!link->reader || !same_lab(&head->lab, &link->lab)) {
+        return ERR_OK;
+    }
+    enum err err = lab_former_get(txn, &head->lab, &former);
+    if (err == ERR_OK && former.record.generation == head->generation) {
+        list_put(records, former.signed_bytes);
+        (*count)++;
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 struct announcement {
     struct buf records, heads;
     size_t record_count, head_count, fork_count;
@@ -112,8 +129,11 @@ static enum err announce_one(struct node *node, struct link *link, struct txn *t
     }
     /* A record that changed after this head stands later in the list: it must go first all the
      * same. */
-    err =
-        announce_record(txn, &held.head.lab, arrival->number, &into->records, &into->record_count);
+    err = announce_former(link, txn, &held.head, &into->records, &into->record_count);
+    if (err == ERR_OK) {
+        err = announce_record(txn, &held.head.lab, arrival->number, &into->records,
+                              &into->record_count);
+    }
     if (err == ERR_OK) {
         list_put_head(&into->heads, arrival->number, held.signed_bytes);
         into->head_count++;

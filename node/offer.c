@@ -8,6 +8,47 @@
 #include "base/must.h"
 #include "node/state.h"
 
+static bool recovers(const struct node *node, const struct lab_id *lab)
+{
+    return node->config.recovering && memcmp(lab->bytes, node->config.lab.bytes, KEY_SIZE) == 0;
+}
+
+/* A new record may name a head that nobody but its lost server had. What is held instead, of the
+ * generation before, is all there is to recover from, and only this record shows whose it is. */
+static enum err record_keep(struct node *node, struct txn *txn, const struct held_lab *held)
+{
+    struct catalogue_name name = {
+        .network = node->network, .lab = held->record.lab, .audience = "public"};
+    struct held_head head = {0};
+    uint32_t id = 0;
+    enum err err = catalogue_find(txn, &name, &id);
+    if (err == ERR_OK) {
+        err = catalogue_head(txn, id, &head);
+    }
+    if (err != ERR_OK && err != ERR_NOT_FOUND) {
+        return err;
+    }
+    bool keep = (err == ERR_OK && head.head.generation == held->record.generation) ||
+                recovers(node, &held->record.lab);
+    return keep ? lab_former_put(txn, &held->record.lab, held->signed_bytes) : ERR_OK;
+}
+
+/* An older one than is held: of use only to its own lab. */
+static enum err record_keep_older(struct node *node, struct txn *txn,
+                                  const struct lab_record *record, struct bytes signed_bytes)
+{
+    struct held_lab former;
+    if (!recovers(node, &record->lab)) {
+        return ERR_OK;
+    }
+    enum err err = lab_former_get(txn, &record->lab, &former);
+    if (err != ERR_OK && err != ERR_NOT_FOUND) {
+        return err;
+    }
+    bool newer = err == ERR_NOT_FOUND || record->generation > former.record.generation;
+    return newer ? lab_former_put(txn, &record->lab, signed_bytes) : ERR_OK;
+}
+
 enum err record_accept(struct node *node, const struct lab_record *record,
                        struct bytes signed_bytes, const struct lab_id *from)
 {
@@ -18,9 +59,13 @@ enum err record_accept(struct node *node, const struct lab_record *record,
         err = lab_get(txn, &record->lab, &held);
     }
     if (err == ERR_OK && held.record.generation >= record->generation) {
-        return ERR_OK;
+        return held.record.generation == record->generation
+                   ? ERR_OK
+                   : record_keep_older(node, txn, record, signed_bytes);
     }
-    if (err == ERR_NOT_FOUND) {
+    if (err == ERR_OK) {
+        err = record_keep(node, txn, &held);
+    } else if (err == ERR_NOT_FOUND) {
         uint64_t count = 0;
         err = lab_count(txn, &count);
         if (err == ERR_OK && count >= LABS_MAX) {
@@ -57,6 +102,29 @@ enum err fetch_records(struct node *node, struct link *link, const struct msg *m
     return ERR_OK;
 }
 
+/* Of the own lab, while it is recovered: a head from before the last good one, where that one is
+ * lost. One that is not older could be a thief's. */
+static enum err head_former(struct node *node, struct txn *txn, struct bytes bytes,
+                            const struct lab_record *record, struct head *head)
+{
+    struct held_lab former;
+    if (!recovers(node, &head->lab)) {
+        return ERR_STALE;
+    }
+    for (unsigned i = 0; i < record->last_good_count; i++) {
+        if (head->n >= record->last_good[i].n) {
+            return ERR_STALE;
+        }
+    }
+    enum err err = lab_former_get(txn, &head->lab, &former);
+    if (err != ERR_OK) {
+        return err == ERR_NOT_FOUND ? ERR_STALE : err;
+    }
+    return head->generation == former.record.generation
+               ? head_open(bytes, former.record.signing_pk, head)
+               : ERR_STALE;
+}
+
 /* The head is its lab's, by the record held. ERR_NOT_FOUND: no record of that lab or generation. */
 enum err head_check(struct node *node, struct bytes bytes, struct head *ret_head)
 {
@@ -86,7 +154,7 @@ enum err head_check(struct node *node, struct bytes bytes, struct head *ret_head
             return ERR_OK;
         }
     }
-    return ERR_STALE;
+    return head_former(node, txn, bytes, &held.record, ret_head);
 }
 
 void head_name(const struct head *head, struct catalogue_name *ret_name)

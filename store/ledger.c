@@ -111,6 +111,43 @@ enum err lab_count(struct txn *txn, uint64_t *ret_count)
     return txn_rows(txn, TABLE_LABS, ret_count);
 }
 
+/* ---- former records ---- */
+
+#define FORMER "former"
+#define FORMER_KEY_SIZE (sizeof FORMER - 1 + KEY_SIZE)
+
+static struct bytes former_key(uint8_t into[FORMER_KEY_SIZE], const struct lab_id *lab)
+{
+    memcpy(into, FORMER, sizeof FORMER - 1);
+    memcpy(into + sizeof FORMER - 1, lab->bytes, KEY_SIZE);
+    return bytes_of(into, FORMER_KEY_SIZE);
+}
+
+enum err lab_former_get(struct txn *txn, const struct lab_id *lab, struct held_lab *ret_held)
+{
+    uint8_t key[FORMER_KEY_SIZE];
+    struct held_lab held = {0};
+    enum err err = txn_get(txn, TABLE_META, former_key(key, lab), &held.signed_bytes);
+    if (err != ERR_OK) {
+        return err;
+    }
+    bool good = lab_record_peek(held.signed_bytes, &held.record) == ERR_OK &&
+                memcmp(held.record.lab.bytes, lab->bytes, KEY_SIZE) == 0;
+    if (good) {
+        *ret_held = held;
+    }
+    return good ? ERR_OK : ERR_CORRUPT;
+}
+
+enum err lab_former_put(struct txn *txn, const struct lab_id *lab, struct bytes signed_bytes)
+{
+    must(signed_bytes.size > 0);
+    must(signed_bytes.size <= RECORD_SIZE_MAX);
+    uint8_t key[FORMER_KEY_SIZE], value[RECORD_SIZE_MAX];
+    bytes_copy(value, signed_bytes); /* may lie in the transaction: copied first */
+    return txn_put(txn, TABLE_META, former_key(key, lab), bytes_of(value, signed_bytes.size));
+}
+
 /* ---- arrivals ---- */
 
 static enum err arrival_decode(struct row row, struct arrival *ret_arrival)

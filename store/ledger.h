@@ -23,6 +23,12 @@ MUST_USE enum err lab_put(struct txn *txn, const struct lab_record *record,
 MUST_USE enum err lab_next(struct txn *txn, bool first, struct lab_id *lab,
                            struct held_lab *ret_held);
 MUST_USE enum err lab_count(struct txn *txn, uint64_t *ret_count);
+/* An older record of a lab, kept beside the one that replaced it; its arrival is 0. ERR_NOT_FOUND
+ * when there is none. */
+MUST_USE enum err lab_former_get(struct txn *txn, const struct lab_id *lab,
+                                 struct held_lab *ret_held);
+MUST_USE enum err lab_former_put(struct txn *txn, const struct lab_id *lab,
+                                 struct bytes signed_bytes);
 
 /* ---- arrivals ---- */
 enum arrival_kind { ARRIVAL_RECORD, ARRIVAL_HEAD, ARRIVAL_FORK };

@@ -9,7 +9,7 @@
  *                                                  catalogues: the last id given, u32 |
  *                                                  erase: nothing; free pages hold what should be
  *                                                  gone | copy: nothing; a backup, copy.h | age:
- *                                                  age.h
+ *                                                  age.h | former ‖ lab 32: a signed lab record
  *   labs      lab 32                            -> arrival u64 ‖ signed lab record
  *   names     network 32 ‖ lab 32 ‖ audience    -> catalogue id u32
  *   heads     id u32                            -> arrival u64 ‖ signed head

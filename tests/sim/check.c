@@ -140,6 +140,18 @@ static bool named_good(const struct lab_record *record, const struct head *head)
     return false;
 }
 
+/* Pulled back by its own lab from before a last good head that was lost. */
+static bool recovered(struct txn *txn, const struct lab_record *record,
+                      const struct held_head *held)
+{
+    struct held_lab former;
+    struct head head;
+    return record->last_good_count == 1 && held->head.n < record->last_good[0].n &&
+           lab_former_get(txn, &record->lab, &former) == ERR_OK &&
+           former.record.generation == held->head.generation &&
+           head_open(held->signed_bytes, former.record.signing_pk, &head) == ERR_OK;
+}
+
 /* The head's bytes are its lab's, and it stands under its own name. */
 static const char *catalogue_owner(struct txn *txn, uint32_t id, const struct held_head *held)
 {
@@ -162,7 +174,7 @@ static const char *catalogue_owner(struct txn *txn, uint32_t id, const struct he
         return "a head that its lab did not sign";
     }
     if (held->head.generation < lab.record.generation && held->arrival > lab.arrival &&
-        !named_good(&lab.record, &held->head)) {
+        !named_good(&lab.record, &held->head) && !recovered(txn, &lab.record, held)) {
         return "a head of a generation that was over when it came";
     }
     return NULL;
@@ -393,8 +405,12 @@ static const char *said_records(struct txn *txn, const struct msg *msg)
     while (list_next(&msg->records, &at, &item)) {
         struct lab_record record;
         struct held_lab held;
-        if (lab_record_peek(item, &record) != ERR_OK ||
-            lab_get(txn, &record.lab, &held) != ERR_OK || !bytes_equal(held.signed_bytes, item)) {
+        bool there =
+            lab_record_peek(item, &record) == ERR_OK &&
+            ((lab_get(txn, &record.lab, &held) == ERR_OK && bytes_equal(held.signed_bytes, item)) ||
+             (lab_former_get(txn, &record.lab, &held) == ERR_OK &&
+              bytes_equal(held.signed_bytes, item)));
+        if (!there) {
             return "a record that is not on its disk";
         }
     }
