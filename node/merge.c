@@ -28,6 +28,8 @@ struct merge {
     struct change_list held;    /* ours, settled */
     struct change_list changes; /* what the merge does to what is held */
     struct buf unused;          /* seqs of bodies of theirs that do not stand, u64 each */
+    struct buf side;            /* hashes of the branch that is no trunk, from k on */
+    struct opening inner;       /* its chain: what it had joined since */
 };
 
 static void merge_done(struct merge *merge)
@@ -35,6 +37,8 @@ static void merge_done(struct merge *merge)
     change_done(&merge->held);
     change_done(&merge->changes);
     buf_done(&merge->unused);
+    buf_done(&merge->side);
+    opening_done(&merge->inner);
 }
 
 /* ---- where they part ---- */
@@ -290,34 +294,19 @@ static enum err side_put(struct opening *chain, uint64_t k, struct bytes hashes)
     return err;
 }
 
-static bool sides_behind(const struct opening *opening, uint64_t k)
-{
-    return opening->side_count > 0 && opening->sides[opening->side_count - 1].n > k;
-}
-
 /* Ours stays the trunk: one more side behind our last head. */
 static enum err chain_ours(struct merge *merge, struct opening *ret_chain)
 {
-    const struct fetch *fetch = merge->fetch;
+    struct fetch *fetch = merge->fetch;
     const struct head *ours = &merge->node->own.head;
-    if (sides_behind(&fetch->opening, merge->k)) {
-        return ERR_UNSUPPORTED;
-    }
-    unsigned sides = 0;
-    enum err err = history_sides(merge->txn, fetch->catalogue, &sides);
-    if (err != ERR_OK || sides == OPENING_SIDES_MAX) {
-        return err != ERR_OK ? err : ERR_UNSUPPORTED;
-    }
-    defer(buf_done) struct buf side = {0};
     for (uint64_t n = merge->k; n <= fetch->head.n; n++) {
-        buf_put(&side, bytes_of(their_hash(fetch, n), HASH_SIZE));
+        buf_put(&merge->side, bytes_of(their_hash(fetch, n), HASH_SIZE));
     }
+    merge->inner = fetch->opening;
+    fetch->opening = (struct opening){0};
     opening_begin(ret_chain, ours->n);
-    err = side.err;
-    if (err == ERR_OK) {
-        err = opening_add(ret_chain, BYTES_OF_ARRAY(ours->hash.bytes));
-    }
-    return err == ERR_OK ? side_put(ret_chain, merge->k, buf_bytes(&side)) : err;
+    enum err err = merge->side.err;
+    return err == ERR_OK ? opening_add(ret_chain, BYTES_OF_ARRAY(ours->hash.bytes)) : err;
 }
 
 /* Theirs becomes the trunk, from head 1; ours, since they parted, its side. */
@@ -325,35 +314,95 @@ static enum err chain_theirs(struct merge *merge, struct opening *ret_chain)
 {
     struct fetch *fetch = merge->fetch;
     const struct head *ours = &merge->node->own.head;
-    defer(opening_done) struct opening mine = {0};
-    opening_begin(&mine, merge->k);
-    enum err err = history_opening(merge->txn, fetch->catalogue, ours->n, SIZE_MAX, &mine);
+    opening_begin(&merge->inner, merge->k > 1 ? merge->k - 1 : 1); /* k may be a merge head */
+    enum err err = history_opening(merge->txn, fetch->catalogue, ours->n, SIZE_MAX, &merge->inner);
     if (err == ERR_NOT_FOUND || err == ERR_MALFORMED) {
         return err == ERR_NOT_FOUND ? ERR_CORRUPT : ERR_UNSUPPORTED;
     }
-    if (err == ERR_OK && sides_behind(&mine, merge->k)) {
-        return ERR_UNSUPPORTED;
-    }
-    defer(buf_done) struct buf side = {0};
     if (err == ERR_OK) {
-        err = held_hashes(merge->txn, fetch->catalogue, merge->k, ours->n, &side);
+        err = held_hashes(merge->txn, fetch->catalogue, merge->k, ours->n, &merge->side);
     }
     *ret_chain = fetch->opening;
     fetch->opening = (struct opening){0};
-    if (err == ERR_OK) {
-        err = opening_add(ret_chain, BYTES_OF_ARRAY(fetch->head.hash.bytes));
-    }
-    return err == ERR_OK ? side_put(ret_chain, merge->k, buf_bytes(&side)) : err;
+    return err == ERR_OK ? opening_add(ret_chain, BYTES_OF_ARRAY(fetch->head.hash.bytes)) : err;
 }
 
-static struct hash merge_history(const struct merge *merge)
+static enum err held_history(void *user, uint64_t n, struct hash *ret_history)
 {
-    const struct head *ours = &merge->node->own.head;
-    const struct head *theirs = &merge->fetch->head;
-    struct hash our_next = history_next(&ours->history, &ours->hash);
-    struct hash their_next = history_next(&theirs->history, &theirs->hash);
-    return merge->ours_trunk ? history_merge(&our_next, &their_next)
-                             : history_merge(&their_next, &our_next);
+    const struct merge *merge = user;
+    return history_at(merge->txn, merge->fetch->catalogue, n, ret_history);
+}
+
+/* The head behind the chain, which has a side there. */
+static enum err joint_sign(struct merge *merge, const struct plan *plan,
+                           const struct opening *chain, struct head *ret_head,
+                           struct buf *signed_head)
+{
+    static const struct hash zero;
+    struct hash history;
+    const struct hash *from = chain->from == 1 ? &zero : &merge->node->own.head.history;
+    uint64_t n = chain->from + chain->hashes.size / HASH_SIZE;
+    enum err err = opening_history(chain, from, held_history, merge, n, &history);
+    buf_clear(signed_head);
+    return err == ERR_OK ? own_sign(merge->node, plan, n, &history, ret_head, signed_head) : err;
+}
+
+/* A branch that the side had joined itself, as a side that starts where the trunk was left. */
+static enum err inner_put(const struct merge *merge, unsigned i, struct opening *chain)
+{
+    const struct side *inner = &merge->inner.sides[i];
+    uint64_t k = inner->k < merge->k ? inner->k : merge->k;
+    defer(buf_done) struct buf hashes = {0};
+    buf_put(&hashes, bytes_of(merge->side.data, (inner->k - k) * HASH_SIZE));
+    buf_put(&hashes, bytes_of(merge->inner.side_hashes.data + inner->at, inner->count * HASH_SIZE));
+    return hashes.err == ERR_OK ? side_put(chain, k, buf_bytes(&hashes)) : hashes.err;
+}
+
+/* Does the chain lead over its last head anyhow? */
+static enum err inner_there(const struct merge *merge, unsigned i, const struct opening *chain,
+                            bool *ret_there)
+{
+    const struct side *inner = &merge->inner.sides[i];
+    uint64_t n = inner->k + inner->count - 1;
+    struct hash last;
+    enum where where = WHERE_OTHER;
+    memcpy(last.bytes, opening_side_hash(&merge->inner, i, n), HASH_SIZE);
+    enum err err = merge->ours_trunk
+                       ? history_where(merge->txn, merge->fetch->catalogue, n, &last, &where)
+                       : ERR_OK;
+    *ret_there = where == WHERE_TRUNK || where == WHERE_SIDE || opening_holds(chain, n, &last);
+    return err;
+}
+
+/* One head joins the branch; one more each branch that this one had joined since they parted, or
+ * whoever still stands there could not follow. Only the last head is ever shown. */
+static enum err joints_sign(struct merge *merge, const struct plan *plan, struct opening *chain,
+                            struct head *ret_head, struct buf *signed_head)
+{
+    unsigned sides = 0;
+    enum err err = side_put(chain, merge->k, buf_bytes(&merge->side));
+    if (err == ERR_OK) {
+        err = joint_sign(merge, plan, chain, ret_head, signed_head);
+    }
+    for (unsigned i = 0; err == ERR_OK && i < merge->inner.side_count; i++) {
+        bool there = merge->inner.sides[i].n < merge->k; /* before they parted */
+        err = there ? ERR_OK : inner_there(merge, i, chain, &there);
+        if (err != ERR_OK || there) {
+            continue;
+        }
+        err = opening_add(chain, BYTES_OF_ARRAY(ret_head->hash.bytes));
+        if (err == ERR_OK) {
+            err = inner_put(merge, i, chain);
+        }
+        if (err == ERR_OK) {
+            err = joint_sign(merge, plan, chain, ret_head, signed_head);
+        }
+    }
+    if (err == ERR_OK && merge->ours_trunk) {
+        err = history_sides(merge->txn, merge->fetch->catalogue, &sides);
+    }
+    bool many = sides + chain->side_count > OPENING_SIDES_MAX || err == ERR_SIZE;
+    return many ? ERR_UNSUPPORTED : err;
 }
 
 /* ---- all of it ---- */
@@ -363,7 +412,6 @@ static enum err merge_apply(struct merge *merge, const struct plan *plan, uint64
     struct node *node = merge->node;
     defer(opening_done) struct opening chain = {0};
     defer(buf_done) struct buf signed_head = {0};
-    struct hash history = merge_history(merge);
     struct head head;
     enum err err = merge->ours_trunk ? chain_ours(merge, &chain) : chain_theirs(merge, &chain);
     if (err == ERR_OK &&
@@ -371,19 +419,21 @@ static enum err merge_apply(struct merge *merge, const struct plan *plan, uint64
         err = ERR_QUOTA;
     }
     if (err == ERR_OK) {
-        err = own_sign(node, plan, merge->n, &history, &head, &signed_head);
+        err = joints_sign(merge, plan, &chain, &head, &signed_head);
     }
     if (err != ERR_OK) {
         return err;
     }
+    /* Ours is the trunk: its own head, first in the chain, stands already. */
+    size_t held = merge->ours_trunk ? HASH_SIZE : 0;
     struct apply apply = {
         .id = merge->fetch->catalogue,
         .list = &merge->changes,
         .plan = plan,
         .head = &head,
         .signed_head = buf_bytes(&signed_head),
-        .opening = merge->ours_trunk ? (struct bytes){0} : buf_bytes(&chain.hashes),
-        .opening_from = merge->ours_trunk ? head.n : 1,
+        .opening = bytes_of(chain.hashes.data + held, chain.hashes.size - held),
+        .opening_from = merge->ours_trunk ? merge->n : 1,
         .chain = &chain,
         .replace = !merge->ours_trunk,
         .from = node->config.lab,

@@ -229,10 +229,72 @@ static void who_was_away_for_fork_merge_and_rotation_comes_to_the_same(void **st
     sim_free(sim);
 }
 
+/* The same old copy put back twice, with and without what was merged in between on the longer
+ * branch; somebody was away with each of the branches. */
+static void put_back_again(unsigned seed, const unsigned *heads, unsigned rounds)
+{
+    struct sim *sim = sim_new(seed);
+    unsigned a = sim_lab(sim, "A"), b = sim_lab(sim, "B"), away[4];
+    sim_link(sim, a, b);
+    sim_run(sim, 5000);
+    sim_stop(sim, a);
+    sim_backup(sim, a);
+    sim_start(sim, a);
+    publish_many(sim, a, "x", 3);
+    assert_true(sim_converge(sim, MINUTE_MS));
+    for (unsigned round = 0; round < rounds; round++) {
+        char prefix[8];
+        (void) snprintf(prefix, sizeof prefix, "y%u", round);
+        away[round] = sim_lab(sim, "Loin");
+        sim_link(sim, away[round], a);
+        sim_stop(sim, a);
+        sim_cut(sim, a, b, true);
+        sim_restore(sim, a);
+        sim_start(sim, a);
+        sim_peer(sim, a, away[round], true);
+        publish_many(sim, a, prefix, heads[round]);
+        sim_run(sim, MINUTE_MS);
+        sim_stop(sim, away[round]); /* it holds this branch */
+        sim_cut(sim, a, b, false);
+        sim_run(sim, 15 * MINUTE_MS);
+        bool frozen = true;
+        assert_err(sim_repair(sim, a, false, &frozen), ERR_OK);
+        assert_false(frozen);
+        assert_true(sim_converge(sim, 15 * MINUTE_MS));
+    }
+    for (unsigned round = 0; round < rounds; round++) {
+        sim_start(sim, away[round]);
+        sim_peer(sim, a, away[round], true);
+    }
+    sim_publish(sim, a, "fin", 1, 100, 1);
+    assert_true(sim_converge(sim, 15 * MINUTE_MS));
+    for (unsigned lab = a; lab <= away[rounds - 1]; lab++) {
+        assert_true(sim_has(sim, lab, a, "x2-0") && sim_has(sim, lab, a, "fin-0"));
+        for (unsigned round = 0; round < rounds; round++) {
+            char slug[24];
+            (void) snprintf(slug, sizeof slug, "y%u%u-0", round, heads[round] - 1);
+            assert_true(sim_has(sim, lab, a, slug));
+        }
+        assert_false(sim_forked(sim, lab, a));
+        assert_true(sim_verify(sim, lab));
+    }
+    sim_free(sim);
+}
+
+static void one_copy_put_back_again_and_again_is_merged_each_time(void **state)
+{
+    (void) state;
+    static const unsigned longer[] = {4, 13, 30}, shorter[] = {2, 1, 1}, mixed[] = {1, 9, 2, 25};
+    put_back_again(60, longer, 3);
+    put_back_again(61, shorter, 3);
+    put_back_again(62, mixed, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_thiefs_highest_numbers_are_void_after_a_rotation),
+        cmocka_unit_test(one_copy_put_back_again_and_again_is_merged_each_time),
         cmocka_unit_test(who_was_away_for_fork_merge_and_rotation_comes_to_the_same),
         cmocka_unit_test(a_server_lost_right_after_a_rotation_takes_nothing_along),
     };
