@@ -48,6 +48,7 @@
 #define FETCHES_MAX 8                 /* deltas being received at once */
 #define STAGE_FLUSH_SIZE (4 * 1024 * 1024)
 #define OPENING_COUNT_MAX (1u << 20)
+#define OPENING_SPARE 65536            /* heads that a lab may sign while its delta is on its way */
 #define ANNOUNCE_SIZE_MAX (128 * 1024) /* heads announced and not yet acknowledged, per peer */
 
 /* catalogues */

@@ -59,6 +59,20 @@ static enum err fetch_hints(struct fetch *fetch, struct bytes withdrawn)
     return fetch->hints.err == ERR_OK && many ? ERR_QUOTA : fetch->hints.err;
 }
 
+/* A chain is about as long as the offered head's number says: the rest would be memory that anybody
+ * can take. What is held of the own catalogue elsewhere has no number yet. */
+static enum err opening_fits(const struct fetch *fetch)
+{
+    const struct opening *opening = &fetch->opening;
+    uint64_t n = fetch->target_n;
+    uint64_t side = n < OPENING_SIDE_COUNT_MAX ? n : OPENING_SIDE_COUNT_MAX;
+    uint64_t most = (n > opening->from ? n - opening->from : 0) + OPENING_SPARE;
+    uint64_t count = (opening->hashes.size + opening->side_hashes.size) / HASH_SIZE;
+    return fetch->own || count <= most + side * OPENING_SIDES_MAX || most > OPENING_COUNT_MAX
+               ? ERR_OK
+               : ERR_SIZE;
+}
+
 static enum err fetch_take(struct fetch *fetch, const struct msg *msg)
 {
     size_t at = 0;
@@ -77,7 +91,7 @@ static enum err fetch_take(struct fetch *fetch, const struct msg *msg)
     while (err == ERR_OK && list_next(&msg->delta.opening, &at, &item)) {
         err = opening_add(&fetch->opening, item);
     }
-    return err;
+    return err == ERR_OK ? opening_fits(fetch) : err;
 }
 
 /* ---- what is wrong ---- */

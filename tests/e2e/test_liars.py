@@ -492,6 +492,37 @@ class Floods(Liars):
         self.clean(a)
         self.still_honest(a)
 
+    def test_openings_of_several_labs_at_once_take_little_memory(self):
+        """One link may fetch four catalogues, and each opening could have a million hashes."""
+        a = self.lab("Ti Lab")
+        before = a.anonymous_kb()
+        p = self.known(a, "Flot")
+        for _ in range(8):
+            self.holds(p, self.victim())
+
+        class Silent(Relay):
+            """Is asked, and answers by its own hand."""
+
+            streams = ()
+
+            def serve(self, stream, *_):
+                self.streams += (stream,)
+        link = self.relay(a, p, Silent)
+        link.run(lambda: len(link.streams) >= 4)
+        most, hashes = 0, [peer.os.urandom(32) for _ in range(1000)]
+        try:
+            for k in range(1000):
+                for stream in link.streams:
+                    link.send(DELTA, stream, [], b"", hashes)
+                most = max(most, a.anonymous_kb()) if k % 50 == 0 else most
+        except (OSError, peer.Closed):
+            pass
+        link.close()
+        if tap.SLOW == 1:
+            self.assertLess(most - before, 24 << 10)
+        self.clean(a)
+        self.still_honest(a)
+
     def test_questions_about_buckets_that_are_never_read_cost_no_memory(self):
         a = self.lab("Ti Lab")
         a.publish([resource(f"fiche-{k}", filler="x" * 5000) for k in range(2000)])
