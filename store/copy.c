@@ -16,6 +16,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -384,6 +385,18 @@ static enum err backup_name(const char *part, const char *path, struct copy *cop
     return code == EEXIST ? ERR_EXISTS : txn_err(code);
 }
 
+/* In the store's own directory it would stand in the way of what is made there. */
+static bool in_store(const struct store *store, const char *path)
+{
+    char dir[PATH_MAX];
+    struct stat parent, own;
+    size_t size = (size_t) (strrchr(path, '/') - path);
+    memcpy(dir, path, size);
+    memcpy(dir + size, "/", 2);
+    return stat(dir, &parent) == 0 && stat(store->dir, &own) == 0 && parent.st_dev == own.st_dev &&
+           parent.st_ino == own.st_ino;
+}
+
 enum err copy_backup(struct store *store, const char *path, struct copy *ret_copy)
 {
     char part[PATH_MAX];
@@ -393,6 +406,10 @@ enum err copy_backup(struct store *store, const char *path, struct copy *ret_cop
     if (path[0] != '/' || size < 0 || (size_t) size >= sizeof part) {
         ret_copy->cause = ENAMETOOLONG;
         return ERR_USAGE;
+    }
+    if (in_store(store, path)) {
+        ret_copy->cause = EPERM;
+        return ERR_REFUSED;
     }
     if (lstat(path, &found) == 0) {
         ret_copy->cause = EEXIST;

@@ -36,8 +36,9 @@ MUST_USE enum err copy_compact(struct store *store, struct copy *ret_copy);
  * closed: the process must end; the next start finds the old store or the new one. */
 MUST_USE enum err copy_swap(struct store *store, bool *ret_swapped);
 
-/* Makes `path` (absolute), 0600, durable: data.mdb of a store, marked as a copy. ERR_EXISTS when
- * `path` or PATH.tmp is there; ERR_FULL, ERR_IO, ERR_CORRUPT, ERR_NOMEM; nothing is left behind. */
+/* Makes `path` (absolute), 0600, durable: data.mdb of a store, marked as a copy. ERR_REFUSED in the
+ * directory of the store itself, ERR_EXISTS when `path` or PATH.tmp is there; ERR_FULL, ERR_IO,
+ * ERR_CORRUPT, ERR_NOMEM; nothing is left behind. */
 MUST_USE enum err copy_backup(struct store *store, const char *path, struct copy *ret_copy);
 
 /* All head hashes, folded like a history in the order of network, lab and audience: equal where the

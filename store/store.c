@@ -100,9 +100,12 @@ static enum err left_remove(int dir_fd)
     static const char *const names[] = {COPY_DIR "/data.mdb", COPY_DIR "/lock.mdb",
                                         COPY_DIR "/" NEW_FILE, COPY_DIR "/" NEW_FILE "-lock"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (unlinkat(dir_fd, names[i], 0) != 0 && errno != ENOENT) {
-            return txn_err(errno);
+        if (unlinkat(dir_fd, names[i], 0) == 0 || errno == ENOENT) {
+            continue;
         }
+        /* A file of that name is nobody's: it would keep the store shut, and from being compacted.
+         */
+        return errno == ENOTDIR && unlinkat(dir_fd, COPY_DIR, 0) == 0 ? ERR_OK : txn_err(errno);
     }
     (void) unlinkat(dir_fd, COPY_DIR, AT_REMOVEDIR);
     return ERR_OK;

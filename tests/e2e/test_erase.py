@@ -431,8 +431,16 @@ class Backup(lab.Case):
         for wrong in "relative", "", "/", "/x" * 600:
             self.refuses("E-USAGE", made.rpc, "backup", path=wrong)
         self.refuses("E-USAGE", made.rpc, "backup")
+        os.symlink(os.path.join(made.dir, "store"), os.path.join(self.top, "lien"))
+        for inside in os.path.join(made.dir, "store", "compact.tmp"), os.path.join(
+                self.top, "lien", "compact"):
+            self.assertEqual(made.cli("backup", inside).returncode, 4)
         with open(path, encoding="ascii") as file:
             self.assertEqual(file.read(), "precious")
+        made.stop()
+        with open(os.path.join(made.dir, "store", "compact.tmp"), "w", encoding="ascii"):
+            pass
+        made.start().good("compact")  # a file of that name keeps nobody from the store
         self.assertEqual(sorted(name for name in os.listdir(self.top) if "copie" in name),
                          ["copie", "copie-2", "copie-3.tmp"])
 
