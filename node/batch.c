@@ -104,7 +104,7 @@ static enum err change_join(struct node *node, struct txn *txn, struct change *c
         err = change_encode_anew(node, txn, change);
     }
     draft->created += verdict.status == CTL_CREATED;
-    draft->bytes += change->size;
+    draft->bytes += change->size - verdict.freed;
     return err != ERR_OK ? err : draft_add(draft, change);
 }
 

@@ -85,9 +85,9 @@ struct verdict draft_refused(enum err err, const char *field, const char *messag
 /* What stands under that slug now, the draft included. ERR_NOT_FOUND when nothing does. */
 static enum err record_current(struct node *node, const struct draft *draft,
                                const struct slug_hash *slug_hash, struct txn *txn,
-                               struct entry *ret_entry)
+                               struct entry *ret_entry, size_t *ret_size)
 {
-    struct bytes bytes;
+    struct bytes bytes = {0};
     enum err err;
     const struct change *change = draft_find(draft, slug_hash);
     if (change == NULL) {
@@ -97,6 +97,7 @@ static enum err record_current(struct node *node, const struct draft *draft,
     } else {
         err = body_get(txn, node->own.catalogue, change->seq, &bytes);
     }
+    *ret_size = bytes.size;
     return err != ERR_OK ? err : entry_peek(bytes, ret_entry);
 }
 
@@ -135,7 +136,8 @@ enum err draft_fits(struct node *node, const struct draft *draft, struct txn *tx
     const struct own *own = &node->own;
     struct slug_hash slug_hash = hash_slug(record->slug);
     struct entry current = {0};
-    enum err err = record_current(node, draft, &slug_hash, txn, &current);
+    size_t freed = 0;
+    enum err err = record_current(node, draft, &slug_hash, txn, &current, &freed);
     bool standing = err == ERR_OK;
     if (err != ERR_OK && err != ERR_NOT_FOUND) {
         return err;
@@ -146,7 +148,7 @@ enum err draft_fits(struct node *node, const struct draft *draft, struct txn *tx
         return err;
     }
     uint64_t count = (own->held ? own->head.count : 0) + draft->created;
-    uint64_t bytes = (own->held ? own->head.bytes : 0) + draft->bytes + size;
+    uint64_t bytes = (own->held ? own->head.bytes : 0) + draft->bytes + size - freed;
     if (!fits) {
         *ret_verdict = draft_refused(ERR_KIND, "kind", NULL);
     } else if (record->has_if_rev && record->if_rev != (standing ? current.rev : 0)) {
@@ -154,10 +156,11 @@ enum err draft_fits(struct node *node, const struct draft *draft, struct txn *tx
     } else if (standing && bytes_equal(current.body, record->body)) {
         *ret_verdict = (struct verdict){.status = CTL_UNCHANGED, .rev = current.rev};
     } else if ((!standing && count >= node->config.quota_entries) ||
-               bytes > node->config.quota_bytes) {
+               (size > freed && bytes > node->config.quota_bytes)) {
         *ret_verdict = draft_refused(ERR_QUOTA, "", NULL);
     } else {
-        *ret_verdict = (struct verdict){.status = standing ? CTL_UPDATED : CTL_CREATED};
+        *ret_verdict =
+            (struct verdict){.status = standing ? CTL_UPDATED : CTL_CREATED, .freed = freed};
     }
     return ERR_OK;
 }
@@ -205,7 +208,7 @@ enum err draft_put(struct node *node, struct draft *draft, struct txn *txn,
         .size = (uint32_t) bytes.size,
     };
     draft->created += ret_verdict->status == CTL_CREATED;
-    draft->bytes += bytes.size;
+    draft->bytes += bytes.size - ret_verdict->freed;
     err = body_append(txn, own->catalogue, buf_bytes(&bytes), &change.seq);
     return err != ERR_OK ? err : draft_add(draft, &change);
 }
@@ -236,7 +239,8 @@ enum err draft_withdraw(struct node *node, struct draft *draft, struct txn *txn,
     }
     struct slug_hash slug_hash = hash_slug(slug);
     struct entry current;
-    enum err err = record_current(node, draft, &slug_hash, txn, &current);
+    size_t freed = 0;
+    enum err err = record_current(node, draft, &slug_hash, txn, &current, &freed);
     if (err == ERR_NOT_FOUND) {
         *ret_verdict = draft_refused(ERR_NOT_FOUND, "slug", NULL);
         return ERR_OK;
@@ -245,7 +249,8 @@ enum err draft_withdraw(struct node *node, struct draft *draft, struct txn *txn,
         return err;
     }
     err = draft_retire(node, draft, txn, &slug_hash, current.kind);
-    draft->created -= draft->created > 0;
+    draft->created--;
+    draft->bytes -= freed;
     return err != ERR_OK ? err : draft_add(draft, &(struct change){.slug_hash = slug_hash});
 }
 

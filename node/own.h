@@ -21,6 +21,7 @@ struct record {
 struct verdict {
     enum ctl_status status;
     uint64_t rev; /* UNCHANGED: of what stands */
+    size_t freed; /* CREATED, UPDATED: the size of what stood there */
     enum err err;
     char field[MODEL_PATH_MAX];
     const char *message; /* NULL: the error's own text */

@@ -187,8 +187,8 @@ struct draft {
     struct change_list changes;
     uint32_t *index; /* open addressing by slug hash: position + 1, 0 = free */
     size_t index_cap;
-    uint64_t created; /* records that were not there before, less withdrawals: for the quota */
-    uint64_t bytes;
+    /* What it adds to the catalogue, for the quota; below zero by wrapping around. */
+    uint64_t created, bytes;
     struct buf erased;  /* slug hashes of which nothing is to be kept */
     struct buf retired; /* slug hashes that it was the first to retire */
 };

@@ -297,6 +297,39 @@ class End(lab.Case):
         self.assertLess(min(times), 0.1 * tap.SLOW)
 
 
+class Quotas(lab.Case):
+    """What the own catalogue may grow to, to the entry and the byte."""
+
+    def limited(self, entries, size):
+        a = self.lab(start=False)
+        path = os.path.join(a.dir, "essaimd.conf")
+        with open(path, encoding="utf-8") as file:
+            lines = [{"entries": f"entries = {entries}\n", "bytes": f"bytes = {size}\n"}.get(
+                line.split("=")[0].strip(), line) for line in file]
+        with open(path, "w", encoding="utf-8") as file:
+            file.writelines(lines)
+        return a.start()
+
+    def said(self, a, *entries):
+        """1 byte a record: created, updated, unchanged or refused."""
+        return list(a.publish(entries)["statuses"])
+
+    def test_a_full_catalogue_may_change_what_it_has_and_make_room(self):
+        a = self.limited(3, 100000)
+        sizes = lambda slug, size: lab.resource(slug, filler="x" * size)  # noqa: E731
+        created, updated, refused = 0, 1, 3
+        self.assertEqual(self.said(a, *(sizes(f"f-{k}", 30000) for k in range(3))), [created] * 3)
+        self.assertEqual(self.said(a, sizes("f-3", 10)), [refused])  # a fourth
+        again = [lab.resource(f"f-{k}", "ici", filler="y" * 30000) for k in range(3)]
+        self.assertEqual(self.said(a, *again), [updated] * 3)  # all at once, of the same size
+        self.assertEqual(self.said(a, sizes("f-0", 41000)), [refused])
+        self.assertEqual(self.said(a, sizes("f-0", 35000), sizes("f-1", 20000)), [updated] * 2)
+        a.withdraw("f-2")
+        self.assertEqual(self.said(a, sizes("f-3", 30000)), [created])
+        self.assertEqual(a.heads()[a.id, "public"][1], 3)
+        self.clean(a)
+
+
 class Roles(lab.Case):
     """Promise S7, as real users: default deny, every role by every method."""
 
