@@ -55,7 +55,8 @@ static enum err file_read(struct cli *cli, const char *path, struct buf *into)
 {
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rbe");
     if (file == NULL) {
-        enum err err = flaw_set(&cli->flaw, ERR_NOT_FOUND, N_("the file cannot be read"), NULL);
+        enum err err = flaw_set(&cli->flaw, ERR_NOT_FOUND, N_("the file cannot be read"),
+                                N_("check the name"));
         flaw_detail(&cli->flaw, "%s", path);
         return err;
     }
@@ -71,7 +72,10 @@ static enum err file_read(struct cli *cli, const char *path, struct buf *into)
         (void) fclose(file);
     }
     if (failed || into->err != ERR_OK) {
-        return flaw_set(&cli->flaw, failed ? ERR_IO : into->err, NULL, NULL);
+        enum err err = failed ? ERR_IO : into->err;
+        (void) flaw_set(&cli->flaw, err, failed ? N_("the file cannot be read") : NULL, NULL);
+        flaw_detail(&cli->flaw, "%s", path);
+        return err;
     }
     return ERR_OK;
 }

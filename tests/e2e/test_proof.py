@@ -55,6 +55,20 @@ class Proofs(lab.Case):
                 file.write(good[:at] + bytes([good[at] ^ 4]) + good[at + 1:])
             self.assertEqual(self.check(self.b, path).returncode, 1)
 
+    def test_a_file_that_cannot_be_read_is_named_with_the_next_step(self):
+        missing = self.check(self.b, self.top + "/nulle-part")
+        self.assertEqual(missing.returncode, 3)
+        self.assertIn("nulle-part", missing.stderr)
+        self.assertIn("vérifiez le nom", missing.stderr)
+        directory = self.check(self.b, self.top)
+        self.assertEqual(directory.returncode, 1)
+        self.assertIn(self.top, directory.stderr)
+        with open(self.top + "/enorme", "wb") as file:
+            file.truncate(1 << 30)
+        large = self.check(self.b, self.top + "/enorme")
+        self.assertNotEqual(large.returncode, 0)
+        self.assertIn("enorme", large.stderr)
+
 
 if __name__ == "__main__":
     tap.main()
