@@ -269,6 +269,10 @@ enum err repair_begin(struct node *node, struct client *client, uint32_t id,
         client_error(client, id, ERR_BUSY, NULL, "a repair is under way");
         return ERR_OK;
     }
+    if ((node->own.frozen & (FREEZE_RECOVERING | FREEZE_REPLACED)) != 0) {
+        client_error(client, id, ERR_FROZEN, NULL, freeze_text(node)); /* no keys to sign with */
+        return ERR_OK;
+    }
     if (!repair->open) {
         buf_done(&repair->lost); /* of a merge that came after its time */
         *repair = (struct repair){.open = true};

@@ -290,11 +290,57 @@ static void one_copy_put_back_again_and_again_is_merged_each_time(void **state)
     put_back_again(62, mixed, 4);
 }
 
+/* A lab is lost while it was forked: each of two peers holds another branch. */
+static void a_repair_without_keys_is_refused(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(70);
+    unsigned a = sim_lab(sim, "A"), b = sim_lab(sim, "B"), c = sim_lab(sim, "C");
+    sim_link(sim, a, b);
+    sim_link(sim, a, c);
+    sim_publish(sim, a, "fonds", 5, 100, 1);
+    assert_true(sim_converge(sim, MINUTE_MS));
+    sim_stop(sim, a);
+    sim_backup(sim, a);
+    sim_start(sim, a);
+    sim_cut(sim, a, c, true);
+    publish_many(sim, a, "x", 2);
+    sim_run(sim, MINUTE_MS);
+    sim_stop(sim, a);
+    sim_restore(sim, a);
+    sim_cut(sim, a, b, true);
+    sim_cut(sim, a, c, false);
+    sim_start(sim, a);
+    publish_many(sim, a, "y", 3);
+    sim_run(sim, MINUTE_MS);
+    sim_stop(sim, a);
+    sim_cut(sim, a, b, false);
+    sim_recover(sim, a);
+    sim_peer(sim, a, b, true);
+    sim_peer(sim, a, c, true);
+    sim_run(sim, MINUTE_MS);
+    bool frozen = false;
+    assert_err(sim_repair(sim, a, false, &frozen), ERR_FROZEN); /* it has no keys to sign with */
+    finish(sim, a);
+    sim_run(sim, MINUTE_MS);
+    assert_err(sim_repair(sim, a, false, &frozen), ERR_OK);
+    assert_false(frozen);
+    sim_publish(sim, a, "fin", 1, 100, 1);
+    assert_true(sim_converge(sim, 15 * MINUTE_MS));
+    for (unsigned lab = a; lab <= c; lab++) {
+        assert_false(sim_forked(sim, lab, a));
+        assert_true(sim_has(sim, lab, a, "fonds-4") && sim_has(sim, lab, a, "fin-0"));
+        assert_true(sim_verify(sim, lab));
+    }
+    sim_free(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_thiefs_highest_numbers_are_void_after_a_rotation),
         cmocka_unit_test(one_copy_put_back_again_and_again_is_merged_each_time),
+        cmocka_unit_test(a_repair_without_keys_is_refused),
         cmocka_unit_test(who_was_away_for_fork_merge_and_rotation_comes_to_the_same),
         cmocka_unit_test(a_server_lost_right_after_a_rotation_takes_nothing_along),
     };
