@@ -11,6 +11,7 @@
 
 #include "base/defer.h"
 #include "proto/fork.h"
+#include "store/txn.h"
 #include "tests/sim/press.h"
 #include "tests/sim/state.h"
 
@@ -335,12 +336,68 @@ static void a_repair_without_keys_is_refused(void **state)
     sim_free(sim);
 }
 
+static uint64_t hints_of(struct sim *sim, unsigned lab)
+{
+    struct txn *txn = NULL;
+    uint64_t count = 0;
+    assert_int_equal(txn_begin_read(sim->labs[lab]->store, &txn), ERR_OK);
+    assert_int_equal(txn_rows(txn, TABLE_GONE, &count), ERR_OK);
+    txn_end(txn);
+    return count;
+}
+
+/* A relay adds names of what never was to what another lab withdrew. */
+static void hints_of_nothing_are_not_kept(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(30);
+    unsigned a = sim_lab(sim, "A"), b = sim_lab(sim, "B");
+    sim_link(sim, a, b);
+    unsigned relay = sim_puppet(sim, "relay");
+    unsigned owner = sim_puppet(sim, "owner");
+    sim_peer(sim, a, relay, false);
+    struct press press;
+    press_init(&press, sim, owner);
+    press_put(&press, "un", 1, 100);
+    press_sign(&press);
+    assert_true(puppet_dial(sim, relay, a));
+    press_say_record(sim, relay, owner);
+    for (uint64_t n = 1; n <= 5; n++) {
+        press_offer(&press, relay, n, n);
+        struct msg want;
+        assert_true(puppet_await(sim, relay, MSG_WANT, 20000, &want));
+        uint64_t stream = want.want.stream;
+        defer(press_delta_done) struct press_delta delta = {0};
+        press_delta(&press, &want, n, &delta);
+        press_say_delta(sim, relay, stream, &delta);
+        for (unsigned i = 0; i < 25; i++) {
+            uint8_t hints[16 * 4000];
+            for (size_t at = 0; at < sizeof hints; at++) {
+                hints[at] = (uint8_t) sim_roll(sim);
+            }
+            puppet_say(
+                sim, relay,
+                &(struct msg){.type = MSG_DELTA,
+                              .delta = {.stream = stream, .withdrawn = BYTES_OF_ARRAY(hints)}});
+        }
+        press_say_end(&press, relay, stream, n);
+        sim_run(sim, 5000);
+        press_put(&press, "un", (unsigned) n + 1, 100);
+        press_sign(&press);
+    }
+    assert_true(sim_has(sim, b, owner, "un"));
+    assert_int_equal(hints_of(sim, a) + hints_of(sim, b), 0);
+    press_done(&press);
+    sim_free(sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_thiefs_highest_numbers_are_void_after_a_rotation),
         cmocka_unit_test(one_copy_put_back_again_and_again_is_merged_each_time),
         cmocka_unit_test(a_repair_without_keys_is_refused),
+        cmocka_unit_test(hints_of_nothing_are_not_kept),
         cmocka_unit_test(who_was_away_for_fork_merge_and_rotation_comes_to_the_same),
         cmocka_unit_test(a_server_lost_right_after_a_rotation_takes_nothing_along),
     };
