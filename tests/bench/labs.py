@@ -93,7 +93,9 @@ class Rpc:
 
 
 class Lab:
-    """One lab."""
+    """One lab; its daemon may run under a `wrapper`, a command that counts what it does."""
+
+    wrapper = ()
 
     def __init__(self, build, top, key):
         self.build, self.key = build, key
@@ -140,7 +142,8 @@ class Lab:
             with open(self.folder + ".log", "ab") as log:
                 begin = time.monotonic()
                 self.process = subprocess.Popen(
-                    [os.path.join(self.build, "daemon", "essaimd"), "--dir", self.folder],
+                    [*self.wrapper, os.path.join(self.build, "daemon", "essaimd"),
+                     "--dir", self.folder],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                     env={**os.environ, "NOTIFY_SOCKET": path})
             try:
