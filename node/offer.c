@@ -141,7 +141,7 @@ enum err head_check(struct node *node, struct bytes bytes, struct head *ret_head
         return err;
     }
     if (ret_head->generation == held.record.generation) {
-        return head_open(bytes, held.record.signing_pk, ret_head);
+        return verified_open(&node->verified, bytes, held.record.signing_pk, ret_head);
     }
     if (ret_head->generation > held.record.generation) {
         return ERR_NOT_FOUND;

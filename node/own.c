@@ -222,6 +222,9 @@ enum err own_sign(struct node *node, const struct plan *plan, uint64_t n,
     memcpy(head.audience, own->name.audience, sizeof head.audience);
     memcpy(head.instance, store_instance(node->config.store), INSTANCE_SIZE);
     enum err err = head_sign(&head, node->config.signing_secret, signed_head);
+    if (err == ERR_OK) { /* peers tell it back */
+        verified_put(&node->verified, buf_bytes(signed_head), node->record_view.signing_pk);
+    }
     *ret_head = head;
     return err;
 }

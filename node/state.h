@@ -16,6 +16,7 @@
 
 #include "base/limits.h"
 #include "node/node.h"
+#include "node/verified.h"
 #include "proto/msg.h"
 #include "proto/session.h"
 #include "store/catalogue.h"
@@ -369,6 +370,7 @@ struct node {
     uint64_t now_ms;
     int64_t wall_s; /* for people alone: when_age_s is what counts */
     struct clock clock;
+    struct verified verified;
     uint64_t started_ms;
     uint8_t dice[32];
     struct peer *peers[KNOWN_PEERS_MAX];

@@ -17,8 +17,12 @@ class Mutant(NamedTuple):
 
 MUTANTS = [
     Mutant("head-unsigned", "a head's signature is not checked", [
-        ("node", "        return head_open(bytes, held.record.signing_pk, ret_head);",
+        ("node", "        return verified_open(&node->verified, bytes, held.record.signing_pk, ret_head);",
          "        return ERR_OK;")]),
+    Mutant("head-known", "a head is known again without its signature", [
+        ("node", "bytes_equal(bytes_of(head->bytes, head->size), signed_head) &&",
+         "head->size == signed_head.size &&\n"
+         "            memcmp(head->bytes, signed_head.data, head->size - SIGNATURE_SIZE) == 0 &&")]),
     Mutant("root-free", "a delta need not make its head's root", [
         ("node", "           memcmp(plan->root.bytes, head->root.bytes, HASH_SIZE) == 0;",
          "           true;"),

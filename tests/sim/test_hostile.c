@@ -219,6 +219,27 @@ static void a_head_that_its_lab_did_not_sign_is_refused(void **state)
     stage_clear(&stage);
 }
 
+static void a_head_that_was_taken_does_not_vouch_for_another_signature(void **state)
+{
+    (void) state;
+    struct stage stage;
+    stage_set(&stage, 59);
+    press_put(&stage.press, "un", 1, 100);
+    press_sign(&stage.press);
+    struct msg want = wanted(&stage, 1, 1);
+    press_serve(&stage.press, stage.puppet, &want, 1);
+    sim_run(stage.sim, 1000);
+    assert_int_equal(held(&stage, stage.puppet), 1);
+    press_offer(&stage.press, stage.puppet, 2, 1); /* the same again harms nobody */
+    sim_run(stage.sim, 1000);
+    assert_true(puppet_linked(stage.sim, stage.puppet));
+    struct buf *bytes = &stage.press.signed_heads[1];
+    bytes->data[bytes->size - 1] ^= 1;
+    press_offer(&stage.press, stage.puppet, 3, 1);
+    refused(&stage, 1);
+    stage_clear(&stage);
+}
+
 static void a_head_with_other_numbers_than_its_entries_is_refused(void **state)
 {
     (void) state;
@@ -596,6 +617,7 @@ int main(void)
         cmocka_unit_test(more_than_the_quota_is_not_even_asked_for),
         cmocka_unit_test(a_delta_that_ends_beyond_the_quota_is_refused),
         cmocka_unit_test(a_head_that_its_lab_did_not_sign_is_refused),
+        cmocka_unit_test(a_head_that_was_taken_does_not_vouch_for_another_signature),
         cmocka_unit_test(a_head_with_other_numbers_than_its_entries_is_refused),
         cmocka_unit_test(what_a_convicted_peer_sent_is_not_kept),
         cmocka_unit_test(a_delta_of_another_lab_is_refused),
