@@ -21,8 +21,10 @@
 #define MSG_SIZE_MAX (FRAME_SIZE_MAX - FRAME_TAG_SIZE)
 #define MSG_NODES_MAX 65536 /* every message costs at least a byte a node */
 #define MSG_DEPTH_MAX 8
-#define RECORD_SIZE_MAX 8192 /* a signed lab record */
-#define HEAD_SIZE_MAX 512    /* a signed head */
+#define RECORD_SIZE_MAX 8192         /* a signed lab record */
+#define HEAD_SIZE_MAX 512            /* a signed head */
+#define RECEIPT_SIZE_MAX (60 * 1024) /* a signed receipt */
+#define RECEIPT_ROWS_MAX LABS_MAX    /* catalogues in it */
 #define REKEY_MESSAGES_MAX (1u << 20)
 #define REKEY_PERIOD_MS (3600u * 1000u)
 
@@ -75,6 +77,8 @@
 #define FD_RESERVE 64
 
 static_assert(ENTRY_SIZE_MAX + 64 <= MSG_SIZE_MAX, "one entry must fit a message");
+static_assert(RECEIPT_SIZE_MAX + 64 <= MSG_SIZE_MAX, "one receipt must fit a message");
+static_assert(RECEIPT_ROWS_MAX * 61 + 200 <= RECEIPT_SIZE_MAX, "public catalogues of all labs fit");
 static_assert(FRAME_SIZE_MAX + 2 <= PEER_OUT_SIZE_MAX, "one frame must fit a peer's budget");
 
 #endif

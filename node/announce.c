@@ -81,8 +81,8 @@ static enum err announce_former(struct link *link, struct txn *txn, const struct
 }
 
 struct announcement {
-    struct buf records, heads;
-    size_t record_count, head_count, fork_count;
+    struct buf records, heads, receipts;
+    size_t record_count, head_count, fork_count, receipt_count;
     uint64_t upto;
 };
 
@@ -91,12 +91,29 @@ static enum err announce_fork(struct node *node, struct link *link, struct txn *
                               uint32_t catalogue, struct announcement *into)
 {
     bool sent = false;
-    if (into->record_count + into->head_count > 0) {
+    if (into->record_count + into->head_count + into->receipt_count > 0) {
         return ERR_MORE;
     }
     enum err err = fork_announce(node, link, txn, catalogue, &sent);
     into->fork_count += sent;
     return err == ERR_OK && !sent ? ERR_MORE : err;
+}
+
+/* After the record that verifies it. */
+static enum err announce_receipt(struct link *link, struct txn *txn, const struct arrival *arrival,
+                                 struct announcement *into)
+{
+    size_t count = 0;
+    if (!link->receipts) {
+        return ERR_OK;
+    }
+    enum err err = receipt_announce(txn, &arrival->lab, &into->receipts, &count);
+    if (err == ERR_OK && count > 0) {
+        err = announce_record(txn, &arrival->lab, arrival->number, &into->records,
+                              &into->record_count);
+    }
+    into->receipt_count += count;
+    return err;
 }
 
 static enum err announce_one(struct node *node, struct link *link, struct txn *txn,
@@ -106,6 +123,9 @@ static enum err announce_one(struct node *node, struct link *link, struct txn *t
                 same_lab(&arrival->from, &link->lab);
     if (arrival->kind == ARRIVAL_FORK) {
         return skip ? ERR_OK : announce_fork(node, link, txn, arrival->catalogue, into);
+    }
+    if (arrival->kind == ARRIVAL_RECEIPT) {
+        return skip ? ERR_OK : announce_receipt(link, txn, arrival, into);
     }
     if (arrival->kind == ARRIVAL_RECORD) {
         /* The HELLOs carry both labs' own records, but for what came later. */
@@ -145,7 +165,7 @@ static enum err announce_gather(struct node *node, struct link *link, struct txn
                                 struct announcement *into)
 {
     into->upto = link->announced;
-    while (into->records.size + into->heads.size < ANNOUNCE_MSG_SIZE) {
+    while (into->records.size + into->heads.size + into->receipts.size < ANNOUNCE_MSG_SIZE) {
         struct arrival arrival;
         enum err err = arrival_next(txn, into->upto, &arrival);
         if (err == ERR_NOT_FOUND) {
@@ -162,7 +182,8 @@ static enum err announce_gather(struct node *node, struct link *link, struct txn
         }
         into->upto = arrival.number;
     }
-    return into->records.err != ERR_OK ? into->records.err : into->heads.err;
+    enum err err = into->records.err != ERR_OK ? into->records.err : into->heads.err;
+    return err != ERR_OK ? err : into->receipts.err;
 }
 
 static void announce_send(struct node *node, struct link *link, const struct announcement *what)
@@ -173,14 +194,21 @@ static void announce_send(struct node *node, struct link *link, const struct ann
                       .type = MSG_RECORDS,
                       .records = {.raw = buf_bytes(&what->records), .count = what->record_count}});
     }
-    if (what->record_count + what->head_count + what->fork_count > 0) {
+    if (what->receipt_count > 0) {
+        link_send(node, link,
+                  &(struct msg){.type = MSG_RECEIPTS,
+                                .receipts = {.raw = buf_bytes(&what->receipts),
+                                             .count = what->receipt_count}});
+    }
+    if (what->record_count + what->head_count + what->fork_count + what->receipt_count > 0) {
         link_send(node, link,
                   &(struct msg){.type = MSG_HEADS,
                                 .heads = {.upto = what->upto,
                                           .heads = {.raw = buf_bytes(&what->heads),
                                                     .count = what->head_count}}});
         link->ring[link->ring_count].upto = what->upto;
-        link->ring[link->ring_count].size = what->records.size + what->heads.size;
+        link->ring[link->ring_count].size =
+            what->records.size + what->heads.size + what->receipts.size;
         link->ring_count++;
     }
     link->announced = what->upto;
@@ -201,10 +229,12 @@ enum err announce_flush(struct node *node, struct link *link, struct txn *txn)
     while (announce_open(link) && !node->config.recovering) {
         defer(buf_done) struct buf records = {0};
         defer(buf_done) struct buf heads = {0};
-        struct announcement what = {.records = records, .heads = heads};
+        defer(buf_done) struct buf receipts = {0};
+        struct announcement what = {.records = records, .heads = heads, .receipts = receipts};
         enum err err = announce_gather(node, link, txn, &what);
         records = what.records;
         heads = what.heads;
+        receipts = what.receipts;
         if (err != ERR_OK) {
             return err;
         }

@@ -181,6 +181,7 @@ static enum err fetch_settle(struct fetch *fetch, struct txn *txn, struct buf *d
     if (err == ERR_OK) {
         err = change_hinted(txn, fetch->catalogue, &fetch->hints, &fetch->changes, dropped);
     }
+    fetch->hinted = fetch->hinted || fetch->hints.size > 0;
     buf_clear(&fetch->hints);
     return err == ERR_OK && fetch->ask == ASK_ANEW ? fetch_rest(fetch, txn) : err;
 }
@@ -192,6 +193,7 @@ static enum err fetch_apply(struct node *node, struct fetch *fetch, struct txn *
     struct apply apply = {
         .id = fetch->catalogue,
         .list = &fetch->changes,
+        .hinted = fetch->hinted,
         .plan = plan,
         .head = &fetch->head,
         .signed_head = buf_bytes(&fetch->signed_head),

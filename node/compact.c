@@ -247,6 +247,17 @@ static enum err swap(struct node *node, struct job *job)
     return err;
 }
 
+/* The store is clean: who waits for a receipt gets it. What there is no room for comes later. */
+static enum err swapped_said(struct node *node)
+{
+    enum err err = receipt_look(node);
+    if (err == ERR_FULL) {
+        node->undo = true;
+        err = ERR_OK;
+    }
+    return err;
+}
+
 enum err compact_job_done(struct node *node, const struct job *done)
 {
     struct compaction *compaction = &node->compaction;
@@ -272,7 +283,7 @@ enum err compact_job_done(struct node *node, const struct job *done)
     compact_answer(node, &job, compaction->failed ? text : NULL);
     erased_answer(node, compaction->failed ? text : NULL);
     due_review(node);
-    return ERR_OK;
+    return compaction->failed ? ERR_OK : swapped_said(node);
 }
 
 void compact_done(struct node *node)

@@ -190,6 +190,7 @@ enum err link_hello(struct node *node, struct link *link, bool with_record)
         .hello =
             {
                 .version = 1,
+                .features = FEATURE_RECEIPTS,
                 .network = node->network,
                 .lab = node->config.lab,
                 .generation = node->record_view.generation,
@@ -302,6 +303,7 @@ static enum err link_greet(struct node *node, struct link *link, const struct ms
         link_close(node, link, BYE_NETWORK, "another network");
         return ERR_OK;
     }
+    link->receipts = (msg->hello.features & FEATURE_RECEIPTS) != 0;
     if (link->reader) {
         return reader_greet(node, link, msg);
     }
@@ -393,6 +395,8 @@ static enum err link_message(struct node *node, struct link *link, const struct 
         return ERR_OK;
     case MSG_PONG:
         return ERR_OK;
+    case MSG_RECEIPTS:
+        return fetch_receipts(node, link, msg);
     case MSG_PROOF:
         return fork_part(node, link, msg);
     case MSG_BUCKETS:

@@ -208,6 +208,7 @@ enum err node_new(const struct node_config *config, struct node **ret_node)
     enum err err = node_load(node);
     node->config.record = buf_bytes(&node->record);
     compact_load(node);
+    receipt_load(node);
     if (err != ERR_OK) {
         node_free(node);
         return err;
@@ -298,6 +299,10 @@ static enum err step_tick(struct node *node)
     }
     guard_tick(node);
     peers_dial(node);
+    err = receipt_tick(node);
+    if (err != ERR_OK) {
+        return err;
+    }
     if (node->now_ms < node->chores_at_ms) {
         return ERR_OK;
     }
@@ -670,7 +675,7 @@ uint64_t node_wake_ms(const struct node *node)
     uint64_t wake = node->now_ms + 3600u * 1000u;
     uint64_t others[] = {peers_wake_ms(node),   links_wake_ms(node),  fetch_wake_ms(node),
                          clients_wake_ms(node), repair_wake_ms(node), compact_wake_ms(node),
-                         guard_wake_ms(node)};
+                         guard_wake_ms(node),   receipt_wake_ms(node)};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         wake = others[i] < wake ? others[i] : wake;
     }

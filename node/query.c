@@ -280,6 +280,30 @@ static enum err query_identity(const struct asking *asking)
     return err == ERR_OK ? identity_put(asking, known ? &held : NULL, out) : err;
 }
 
+static enum err query_receipts(const struct asking *asking)
+{
+    const msgpack_object *params = &asking->msg->params;
+    uint64_t since = 0;
+    struct bytes after = {0};
+    struct lab_id lab;
+    struct buf *out = NULL;
+    enum err err = ctl_get_uint(params, "since", &since);
+    if (err != ERR_OK && err != ERR_NOT_FOUND) {
+        query_refuse(asking, ERR_USAGE, "since", "since is the number of a head");
+        return ERR_OK;
+    }
+    bool resumed = ctl_get_bin(params, "after", &after) == ERR_OK;
+    if (resumed && after.size != KEY_SIZE) {
+        query_refuse(asking, ERR_USAGE, "after", "after is what the last page gave as next");
+        return ERR_OK;
+    }
+    bytes_copy(lab.bytes, after);
+    err = query_begin(asking, &out);
+    return err == ERR_OK
+               ? receipts_report(asking->node, asking->txn, since, resumed ? &lab : NULL, out)
+               : err;
+}
+
 enum err query_answer(struct node *node, struct client *client, struct txn *txn,
                       const struct ctl_msg *msg, enum ctl_method method)
 {
@@ -313,6 +337,8 @@ enum err query_answer(struct node *node, struct client *client, struct txn *txn,
         return query_lost(&asking);
     case CTL_history:
         return query_history(&asking);
+    case CTL_receipts:
+        return query_receipts(&asking);
     default:
         query_refuse(&asking, ERR_UNSUPPORTED, NULL, NULL);
         return ERR_OK;

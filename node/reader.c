@@ -59,6 +59,7 @@ bool reader_ignores(const struct link *link, const struct msg *msg)
     case MSG_DELTA:
     case MSG_DELTA_END:
     case MSG_PROOF:
+    case MSG_RECEIPTS:
         return link->reader;
     default:
         return false;

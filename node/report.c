@@ -121,6 +121,7 @@ static bool quota_reached(const struct node *node)
 
 struct totals {
     uint64_t catalogues, entries, bytes, labs, arrival, forks, lost;
+    struct receipt_count receipts;
     struct store_space space;
 };
 
@@ -163,6 +164,19 @@ static void report_quota(const struct node *node, struct buf *out)
     put_uint(out, "entries", node->config.quota_entries);
 }
 
+static void report_receipts(const struct receipt_count *count, struct buf *out)
+{
+    pack_cstr(out, "receipts");
+    if (count->n == 0) {
+        pack_nil(out);
+        return;
+    }
+    pack_map(out, 3);
+    put_uint(out, "erased", count->erased);
+    put_uint(out, "labs", count->labs);
+    put_uint(out, "n", count->n);
+}
+
 static enum err report_totals(struct node *node, struct txn *txn, struct totals *ret_totals)
 {
     struct totals totals = {0};
@@ -191,6 +205,9 @@ static enum err report_totals(struct node *node, struct txn *txn, struct totals 
     }
     if (err == ERR_OK) {
         err = lost_count(txn, &totals.lost);
+    }
+    if (err == ERR_OK) {
+        err = receipts_count(node, txn, &totals.receipts);
     }
     if (err == ERR_OK) {
         err = store_space(node->config.store, &totals.space);
@@ -246,7 +263,7 @@ enum err report_status(struct node *node, struct txn *txn, struct buf *out)
     }
     char did[DID_SIZE_MAX];
     did_encode(&node->config.lab, did);
-    pack_map(out, 25);
+    pack_map(out, 26);
     put_uint(out, "arrival", totals.arrival);
     put_uint(out, "bytes", totals.bytes);
     put_uint(out, "catalogues", totals.catalogues);
@@ -278,6 +295,7 @@ enum err report_status(struct node *node, struct txn *txn, struct buf *out)
     put_uint(out, "pid", node->config.pid);
     put_uint(out, "protocol", 1);
     report_quota(node, out);
+    report_receipts(&totals.receipts, out);
     report_refused(node, out);
     put_uint(out, "uptime_s", (node->now_ms - node->started_ms) / 1000);
     pack_cstr(out, "version");

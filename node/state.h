@@ -134,6 +134,7 @@ struct link {
     uint64_t proof_size;
 
     /* being read by them */
+    bool receipts;      /* they understand them */
     bool skip_own;      /* what came from them need not go back … */
     uint64_t skip_from; /* … from this arrival on: their store may be an old copy */
     uint64_t announced; /* our arrivals announced so far */
@@ -173,6 +174,7 @@ struct fetch {
     struct buf dropped; /* seqs of staged bodies that were overtaken, u64 each */
     struct mend *mend;  /* being mended bucket by bucket: mend.c */
     bool mended;        /* once is enough */
+    bool hinted;        /* it came with hints, of what is held here or not */
     uint64_t bytes;     /* of entries received */
     uint64_t last_rev;
     struct slug_hash last_slug;
@@ -285,6 +287,13 @@ struct compaction {
     char *backup_path; /* NULL: none is wanted */
 };
 
+/* What this node says of its own disk; receipt.c. */
+struct saying {
+    uint64_t look_ms;    /* when to look whether something is to be said */
+    uint64_t answer_ms;  /* not before: to receipts of ours that this store did not make */
+    uint64_t generation; /* of the own record, when it was looked last */
+};
+
 #define CONFLICTS_MAX 1000
 /* `essaim repair` under way: the other branches of the own catalogue are pulled and merged. */
 struct repair {
@@ -390,6 +399,7 @@ struct node {
     struct buf went; /* id u32 ‖ slug hash of what was withdrawn in this turn: catalogue_apply */
     struct job job;
     struct compaction compaction;
+    struct saying saying;
     bool chores_left;
     bool stopping;
     bool trim; /* a job left memory behind: give it back after the turn */
@@ -696,6 +706,26 @@ void compact_job(struct node *node);
 MUST_USE enum err compact_job_done(struct node *node, const struct job *job);
 uint64_t compact_wake_ms(const struct node *node);
 void compact_done(struct node *node);
+
+/* receipt.c: who has erased what was withdrawn */
+void receipt_load(struct node *node);
+/* Says what is due to be said, if the store is clean, in the turn's transaction. */
+MUST_USE enum err receipt_look(struct node *node);
+MUST_USE enum err receipt_tick(struct node *node);
+uint64_t receipt_wake_ms(const struct node *node);
+MUST_USE enum err fetch_receipts(struct node *node, struct link *link, const struct msg *msg);
+MUST_USE enum err receipt_announce(struct txn *txn, const struct lab_id *lab, struct buf *raw,
+                                   size_t *ret_count);
+/* The answer to `receipts`: a page of labs, and whether each erased up to head `since` of the own
+ * catalogue (0: the last one that withdrew). */
+MUST_USE enum err receipts_report(struct node *node, struct txn *txn, uint64_t since,
+                                  const struct lab_id *after, struct buf *out);
+struct receipt_count {
+    uint64_t n; /* of the last head that withdrew; 0: none did */
+    uint64_t labs, erased;
+};
+MUST_USE enum err receipts_count(struct node *node, struct txn *txn,
+                                 struct receipt_count *ret_count);
 
 /* former.c: revisions that own entries had */
 MUST_USE enum err former_load(struct node *node);

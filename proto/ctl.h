@@ -39,6 +39,7 @@ enum role { ROLE_NONE, ROLE_READER, ROLE_AGENT, ROLE_COORDINATOR, ROLE_ADMIN };
     X(history,      AGENT,  false) \
     X(lost,         AGENT,  false) \
     X(forget,       ADMIN,  true) \
+    X(receipts,     READER, false) \
     X(compact,      ADMIN,  true) \
     X(backup,       ADMIN,  true) \
     X(identity,     READER, false) \

@@ -10,8 +10,8 @@
 #include "base/must.h"
 
 #define TAG_SIZE 16
-/* What is signed: records are the largest. */
-#define SIGNED_SIZE_MAX (TAG_SIZE + RECORD_SIZE_MAX)
+/* What is signed: receipts are the largest. */
+#define SIGNED_SIZE_MAX (TAG_SIZE + RECEIPT_SIZE_MAX)
 
 static const uint8_t tags[TAG_COUNT][TAG_SIZE] = {
     [TAG_LEAF] = "essaim1 leaf",           [TAG_SLUG] = "essaim1 slug",
@@ -19,7 +19,7 @@ static const uint8_t tags[TAG_COUNT][TAG_SIZE] = {
     [TAG_HEAD_HASH] = "essaim1 headhash",  [TAG_HISTORY] = "essaim1 history",
     [TAG_MERGE] = "essaim1 merge",         [TAG_GONE] = "essaim1 gone",
     [TAG_SIG_LAB] = "essaim1 lab",         [TAG_SIG_HEAD] = "essaim1 head",
-    [TAG_SIG_RECOVER] = "essaim1 recover",
+    [TAG_SIG_RECOVER] = "essaim1 recover", [TAG_SIG_RECEIPT] = "essaim1 erased",
 };
 
 const uint8_t *hash_tag_bytes(enum hash_tag tag)
@@ -99,7 +99,7 @@ static size_t tagged(enum hash_tag tag, struct bytes payload, uint8_t into[SIGNE
 void sign_bytes(enum hash_tag tag, struct bytes payload, const uint8_t secret[SIGN_SECRET_SIZE],
                 uint8_t ret_signature[SIGNATURE_SIZE])
 {
-    must(payload.size <= RECORD_SIZE_MAX);
+    must(payload.size <= RECEIPT_SIZE_MAX);
     uint8_t message[SIGNED_SIZE_MAX];
     size_t size = tagged(tag, payload, message);
     (void) crypto_sign_ed25519_detached(ret_signature, NULL, message, size, secret);
@@ -108,7 +108,7 @@ void sign_bytes(enum hash_tag tag, struct bytes payload, const uint8_t secret[SI
 enum err sign_verify(enum hash_tag tag, struct bytes payload, const uint8_t public_key[KEY_SIZE],
                      const uint8_t signature[SIGNATURE_SIZE])
 {
-    if (payload.size > RECORD_SIZE_MAX) {
+    if (payload.size > RECEIPT_SIZE_MAX) {
         return ERR_SIZE;
     }
     uint8_t message[SIGNED_SIZE_MAX];

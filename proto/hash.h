@@ -44,6 +44,7 @@ enum hash_tag {
     TAG_SIG_LAB,
     TAG_SIG_HEAD,
     TAG_SIG_RECOVER,
+    TAG_SIG_RECEIPT,
     TAG_COUNT
 };
 const uint8_t *hash_tag_bytes(enum hash_tag tag); /* 16 bytes */

@@ -88,7 +88,7 @@ static const struct slot slots[][SLOTS_MAX + 1] = {
     [MSG_PING] = {UINT(ping)},
     [MSG_PONG] = {UINT(ping)},
     [MSG_BYE] = {UINT(bye.code), LINE(bye.reason, REASON_SIZE_MAX)},
-    [MSG_JOINED] = {{SLOT_END, 0, 0, 0, 0, 0}}, /* the reserved types have no slots */
+    [MSG_RECEIPTS] = {LIST(receipts, 1, RECEIPT_SIZE_MAX)}, /* the reserved types have no slots */
 };
 
 #define ROW(number, name, items) [number] = {#name, items},

@@ -14,6 +14,9 @@
 #include "base/limits.h"
 #include "proto/hash.h"
 
+/* HELLO's `features`: what the sender of it understands beyond version 1. */
+#define FEATURE_RECEIPTS 1u
+
 /* A file of messages begins so, doc/protocol.md §10. */
 #define BUNDLE_MAGIC "essaim-bundle-1\n"
 #define PROOF_PART_SIZE_MAX (60 * 1024)
@@ -36,7 +39,8 @@
     X(13, BYE,        3) \
     X(14, REKEY,      1) \
     X(15, JOIN,       3) \
-    X(16, JOINED,     2)
+    X(16, JOINED,     2) \
+    X(17, RECEIPTS,   2)
 /* clang-format on */
 #define MSG_ENUM_ROW(number, name, items) MSG_##name = (number),
 enum msg_type { MSG_TABLE(MSG_ENUM_ROW) };
@@ -72,7 +76,7 @@ struct msg {
             bool has_read_index;
             uint8_t read_index[INSTANCE_SIZE];
         } hello;
-        struct list records;
+        struct list records, receipts;
         struct {
             uint64_t upto;
             struct list heads; /* of [arrival, bin]: list_next_head */

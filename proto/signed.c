@@ -10,8 +10,9 @@
 #include "proto/scan.h"
 
 static const struct scan_limits frame_limits = {.depth_max = 1, .nodes_max = 3};
-static const struct scan_limits payload_limits = {.depth_max = PACK_DEPTH_MAX,
-                                                  .nodes_max = RECORD_SIZE_MAX};
+static const struct scan_limits payload_limits = {
+    .depth_max = PACK_DEPTH_MAX,
+    .nodes_max = RECORD_SIZE_MAX}; /* a thousand rows of a receipt, too */
 
 void signed_put(enum hash_tag tag, struct bytes payload, const uint8_t secret[SIGN_SECRET_SIZE],
                 struct buf *into)

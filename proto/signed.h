@@ -6,6 +6,9 @@
 #include "base/buf.h"
 #include "proto/hash.h"
 
+/* What stands around a payload of less than 64 KiB, at most. */
+#define SIGNED_FRAME_SIZE (1 + 3 + 2 + SIGNATURE_SIZE)
+
 struct signed_object {
     struct bytes payload;   /* one canonical value */
     struct bytes signature; /* SIGNATURE_SIZE bytes */

@@ -13,6 +13,7 @@
 #include "proto/opening.h"
 #include "store/catalogue.h"
 #include "store/ledger.h"
+#include "store/receipts.h"
 #include "store/rows.h"
 
 /* Up to here the bodies of a list are hashed once more before they become visible. */
@@ -430,6 +431,17 @@ static enum err apply_head(struct applying *applying, uint64_t *ret_arrival)
     return err;
 }
 
+/* Also where nothing of it was here: its lab waits to hear that it is gone. */
+static enum err apply_withdrawals(struct applying *applying)
+{
+    const struct apply *apply = applying->apply;
+    bool any = apply->hinted;
+    for (size_t i = 0; i < apply->list->count && !any; i++) {
+        any = apply->list->items[i].size == 0;
+    }
+    return any ? receipts_owe(applying->txn, apply->id, apply->head) : ERR_OK;
+}
+
 static enum err apply_all(struct applying *applying, uint64_t *ret_arrival)
 {
     const struct apply *apply = applying->apply;
@@ -461,6 +473,9 @@ static enum err apply_all(struct applying *applying, uint64_t *ret_arrival)
     }
     if (err == ERR_OK) {
         err = bodies_drop(txn, &applying->dropped);
+    }
+    if (err == ERR_OK) {
+        err = apply_withdrawals(applying);
     }
     return err == ERR_OK ? apply_head(applying, ret_arrival) : err;
 }

@@ -161,6 +161,7 @@ struct apply {
     bool replace;
     struct lab_id from; /* the peer it came from; own changes: the own lab */
     uint64_t now_s;     /* the store's age, for hints */
+    bool hinted;        /* hints came, also of what was not held: a withdrawal (receipts.h) */
     struct buf *went;   /* id u32 ‖ slug hash of each that goes is appended; NULL: nobody asks */
 };
 /* Writes it all: slugs, revs, hints, digests, hashes, head, arrival, and drops the replaced bodies

@@ -71,6 +71,26 @@ enum err kept_next(struct txn *txn, uint32_t id, const struct slug_hash *slug_ha
     return ERR_OK;
 }
 
+enum err kept_any(struct txn *txn, uint32_t id, bool *ret_any)
+{
+    static const struct slug_hash first;
+    uint8_t key[KEPT_KEY_SIZE];
+    struct row row;
+    defer(cursor_close) struct cursor kept = {0};
+    enum err err = cursor_open(txn, TABLE_KEPT, &kept);
+    if (err == ERR_OK) {
+        err = cursor_seek(&kept, kept_key(key, id, &first, 0), &row);
+    }
+    if (err == ERR_OK) {
+        err = rows_own(row.key, KEPT_KEY_SIZE, id);
+    }
+    if (err == ERR_OK || err == ERR_NOT_FOUND) {
+        *ret_any = err == ERR_OK;
+        err = ERR_OK;
+    }
+    return err;
+}
+
 enum err kept_drop(struct txn *txn, uint32_t id, const struct slug_hash *slug_hash)
 {
     uint8_t key[KEPT_KEY_SIZE];

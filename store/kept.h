@@ -15,6 +15,8 @@ MUST_USE enum err kept_put(struct txn *txn, uint32_t id, const struct slug_hash 
  * ERR_NOT_FOUND at the end; ERR_CORRUPT when the row holds no entry of that slug and rev. */
 MUST_USE enum err kept_next(struct txn *txn, uint32_t id, const struct slug_hash *slug_hash,
                             uint64_t *rev, struct bytes *ret_entry);
+/* Is any revision of this catalogue kept? */
+MUST_USE enum err kept_any(struct txn *txn, uint32_t id, bool *ret_any);
 /* Forgets all revisions of a slug. ERR_NOT_FOUND when there was none. */
 MUST_USE enum err kept_drop(struct txn *txn, uint32_t id, const struct slug_hash *slug_hash);
 /* Forgets everything. ERR_NOT_FOUND when there was nothing. */

@@ -3,10 +3,10 @@
  * store/ledger.c: lab records, arrivals and peers.
  *
  * Every change of the store has an arrival number, one higher than any before. What changes again
- * moves to a new number, so there is one row for each lab, each catalogue and each fork, and the
- * last row is the newest: the next number is the last one plus one. Where a row goes without a new
- * one, `meta` keeps the number that was the last ("arrivals"), so that no peer's cursor ever stands
- * beyond what comes. Malformed rows are ERR_CORRUPT.
+ * moves to a new number, so there is one row for each lab, each catalogue, each fork and each
+ * receipt, and the last row is the newest: the next number is the last one plus one. Where a row
+ * goes without a new one, `meta` keeps the number that was the last ("arrivals"), so that no peer's
+ * cursor ever stands beyond what comes. Malformed rows are ERR_CORRUPT.
  */
 #include "store/ledger.h"
 
@@ -158,7 +158,8 @@ static enum err arrival_decode(struct row row, struct arrival *ret_arrival)
     }
     arrival.number = be64_get(row.key.data);
     const uint8_t *value = row.value.data;
-    if (value[0] == 'L' && row.value.size == LAB_ARRIVAL_SIZE) {
+    if ((value[0] == 'L' || value[0] == 'E') && row.value.size == LAB_ARRIVAL_SIZE) {
+        arrival.kind = value[0] == 'L' ? ARRIVAL_RECORD : ARRIVAL_RECEIPT;
         memcpy(arrival.lab.bytes, value + 1, KEY_SIZE);
         memcpy(arrival.from.bytes, value + 1 + KEY_SIZE, KEY_SIZE);
     } else if ((value[0] == 'H' || value[0] == 'F') && row.value.size == HEAD_ARRIVAL_SIZE) {
@@ -268,13 +269,14 @@ enum err arrival_add(struct txn *txn, uint64_t old, const struct arrival *what,
         last = txn->store->arrivals_from - 1;
     }
     uint8_t key[NUMBER_SIZE], value[LAB_ARRIVAL_SIZE];
-    size_t size = what->kind == ARRIVAL_RECORD ? LAB_ARRIVAL_SIZE : HEAD_ARRIVAL_SIZE;
-    if (what->kind != ARRIVAL_RECORD) {
+    bool by_lab = what->kind == ARRIVAL_RECORD || what->kind == ARRIVAL_RECEIPT;
+    size_t size = by_lab ? LAB_ARRIVAL_SIZE : HEAD_ARRIVAL_SIZE;
+    if (!by_lab) {
         value[0] = what->kind == ARRIVAL_HEAD ? 'H' : 'F';
         be32_put(value + 1, what->catalogue);
         memcpy(value + 5, what->from.bytes, KEY_SIZE);
     } else {
-        value[0] = 'L';
+        value[0] = what->kind == ARRIVAL_RECORD ? 'L' : 'E';
         memcpy(value + 1, what->lab.bytes, KEY_SIZE);
         memcpy(value + 1 + KEY_SIZE, what->from.bytes, KEY_SIZE);
     }
@@ -360,6 +362,21 @@ enum err peer_next(struct txn *txn, bool first, struct lab_id *lab, struct peer_
     }
     memcpy(lab->bytes, row.key.data, KEY_SIZE);
     return peer_decode(row, ret_row);
+}
+
+enum err peers_reread(struct txn *txn)
+{
+    struct lab_id lab;
+    struct peer_row peer;
+    enum err err = peer_next(txn, true, &lab, &peer);
+    while (err == ERR_OK) {
+        peer.cursor = 0;
+        err = peer_put(txn, &peer);
+        if (err == ERR_OK) {
+            err = peer_next(txn, false, &lab, &peer);
+        }
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
 enum err own_seen_get(struct txn *txn, uint64_t *ret_n, struct hash *ret_hash)

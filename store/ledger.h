@@ -31,11 +31,11 @@ MUST_USE enum err lab_former_put(struct txn *txn, const struct lab_id *lab,
                                  struct bytes signed_bytes);
 
 /* ---- arrivals ---- */
-enum arrival_kind { ARRIVAL_RECORD, ARRIVAL_HEAD, ARRIVAL_FORK };
+enum arrival_kind { ARRIVAL_RECORD, ARRIVAL_HEAD, ARRIVAL_FORK, ARRIVAL_RECEIPT };
 struct arrival {
     uint64_t number;
     enum arrival_kind kind;
-    struct lab_id lab;  /* record: whose */
+    struct lab_id lab;  /* record, receipt: whose */
     uint32_t catalogue; /* head, fork: which */
     struct lab_id from; /* the peer that gave it to us; own changes: the own lab */
 };
@@ -47,7 +47,8 @@ MUST_USE enum err arrival_last(struct txn *txn, uint64_t *ret_number);
  * itself must not give numbers once more that peers have read already: the caller passes what grows
  * with time. Kept in memory only. */
 void arrivals_begin(struct store *store, uint64_t number);
-/* For lab_put, catalogue_apply and fork_put: drops row `old` (0 = none), adds the next one. */
+/* For lab_put, catalogue_apply, fork_put, receipts_put: drops row `old` (0 = none), adds the next
+ * one. */
 MUST_USE enum err arrival_add(struct txn *txn, uint64_t old, const struct arrival *what,
                               uint64_t *ret_number);
 /* For fork_drop: the row goes, its number is never given again. What is not there is ignored. */
@@ -70,6 +71,9 @@ MUST_USE enum err peer_get(struct txn *txn, const struct lab_id *lab, struct pee
 MUST_USE enum err peer_put(struct txn *txn, const struct peer_row *row);
 MUST_USE enum err peer_next(struct txn *txn, bool first, struct lab_id *lab,
                             struct peer_row *ret_row);
+
+/* Every peer is read from its first arrival on again: it may tell more now than before. */
+MUST_USE enum err peers_reread(struct txn *txn);
 
 /* ---- the newest head of the own catalogue that others hold and this store never signed ---- */
 /* ERR_NOT_FOUND when there never was one. */

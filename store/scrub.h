@@ -7,8 +7,8 @@
  * signature, head signature, the chain of head hashes from head 1 through merge heads to the head's
  * history, and the last good head of the generation before in it, digests and root recomputed from
  * `slugs`, count and bytes, and that revs and slugs agree; then the proofs of forks, former
- * revisions that were kept, all lab records and the small tables. When bodies are damaged they are
- * gone through twice.
+ * revisions that were kept, all lab records, receipts and the small tables. When bodies are damaged
+ * they are gone through twice.
  */
 #ifndef ESSAIM_STORE_SCRUB_H
 #define ESSAIM_STORE_SCRUB_H

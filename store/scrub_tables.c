@@ -4,6 +4,7 @@
 #include "proto/fork.h"
 #include "store/history.h"
 #include "store/lost.h"
+#include "store/receipts.h"
 #include "store/scrub_parts.h"
 
 #define LABS_A_PAGE 64
@@ -228,7 +229,54 @@ static enum err table_check(struct scrub *scrub, enum table table, size_t key_si
     return scrub_order_end(scrub, &order);
 }
 
-/* The small tables; and one arrival for each head and each record. */
+static enum err arrivals_check(struct scrub *scrub)
+{
+    static const enum table tables[] = {TABLE_HEADS, TABLE_LABS, TABLE_FORKS, TABLE_RECEIPTS};
+    uint64_t arrivals = 0, wanted = 0;
+    enum err err = txn_rows(scrub->txn, TABLE_ARRIVALS, &arrivals);
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0] && err == ERR_OK; i++) {
+        uint64_t rows = 0;
+        err = txn_rows(scrub->txn, tables[i], &rows);
+        wanted += rows;
+    }
+    if (err == ERR_OK && arrivals != wanted) {
+        scrub_blame(scrub, 0, NULL,
+                    "there are not as many arrivals as heads, records, forks and receipts");
+    }
+    return err;
+}
+
+/* Each names a catalogue that is held, and no head that is not. */
+static enum err withdrawn_check(struct scrub *scrub)
+{
+    struct row row;
+    defer(cursor_close) struct cursor withdrawn = {0};
+    enum err err = cursor_open(scrub->txn, TABLE_WITHDRAWN, &withdrawn);
+    while (err == ERR_OK) {
+        err = cursor_next(&withdrawn, &row);
+        if (err != ERR_OK || row.key.size != ID_KEY_SIZE) { /* tables_check named those */
+            break;
+        }
+        uint32_t id = be32_get(row.key.data);
+        struct withdrawal withdrawal = {0};
+        struct held_head held = {0};
+        enum err wrong = withdrawal_get(scrub->txn, id, &withdrawal);
+        if (wrong == ERR_OK) {
+            wrong = catalogue_head(scrub->txn, id, &held);
+        }
+        if (wrong != ERR_OK && wrong != ERR_NOT_FOUND && wrong != ERR_CORRUPT) {
+            return wrong;
+        }
+        bool later = withdrawal.generation > held.head.generation ||
+                     (withdrawal.generation == held.head.generation && withdrawal.n > held.head.n);
+        if (wrong != ERR_OK || later) {
+            scrub_blame(scrub, id, NULL, "the note of a withdrawal is damaged");
+        }
+    }
+    return err == ERR_NOT_FOUND || err == ERR_CORRUPT ? ERR_OK : err;
+}
+
+/* The small tables; and one arrival for each head, record, fork and receipt. */
 static enum err tables_check(struct scrub *scrub)
 {
     static const struct {
@@ -248,8 +296,9 @@ static enum err tables_check(struct scrub *scrub)
                   {TABLE_SIDES, SIDE_KEY_SIZE},
                   {TABLE_FORKS, ID_KEY_SIZE},
                   {TABLE_KEPT, KEPT_KEY_SIZE},
-                  {TABLE_LOST, LOST_KEY_SIZE}};
-    uint64_t heads = 0, labs = 0, forks = 0, arrivals = 0;
+                  {TABLE_LOST, LOST_KEY_SIZE},
+                  {TABLE_RECEIPTS, KEY_SIZE},
+                  {TABLE_WITHDRAWN, ID_KEY_SIZE}};
     enum err err = ERR_OK;
     for (size_t i = 0; i < sizeof tables / sizeof tables[0] && err == ERR_OK; i++) {
         err = table_check(scrub, tables[i].table, tables[i].key_size);
@@ -258,24 +307,33 @@ static enum err tables_check(struct scrub *scrub)
         err = sides_check(scrub);
     }
     if (err == ERR_OK) {
-        err = txn_rows(scrub->txn, TABLE_HEADS, &heads);
+        err = withdrawn_check(scrub);
     }
-    if (err == ERR_OK) {
-        err = txn_rows(scrub->txn, TABLE_LABS, &labs);
-    }
-    if (err == ERR_OK) {
-        err = txn_rows(scrub->txn, TABLE_FORKS, &forks);
-    }
-    if (err == ERR_OK) {
-        err = txn_rows(scrub->txn, TABLE_ARRIVALS, &arrivals);
-    }
-    if (err == ERR_OK && arrivals != heads + labs + forks) {
-        scrub_blame(scrub, 0, NULL, "there are not as many arrivals as heads, records and forks");
-    }
-    return err;
+    return err == ERR_OK ? arrivals_check(scrub) : err;
 }
 
-/* ---- lab records ---- */
+/* ---- lab records, and what their labs said ---- */
+
+/* That of a generation which is over cannot be checked any more: it counts for nothing. */
+static enum err receipt_check(struct scrub *scrub, const struct lab_record *record)
+{
+    struct held_receipt held;
+    struct receipt receipt;
+    enum err err = receipts_get(scrub->txn, &record->lab, &held);
+    if (err == ERR_NOT_FOUND) {
+        return ERR_OK;
+    }
+    if (err != ERR_OK) {
+        return scrub_damaged(scrub, err, "a receipt is malformed");
+    }
+    if (held.receipt.generation > record->generation ||
+        (held.receipt.generation == record->generation &&
+         receipt_open(held.signed_bytes, record->signing_pk, &receipt) != ERR_OK)) {
+        scrub_blame(scrub, 0, NULL, "the signature of a receipt does not verify");
+    }
+    return scrub_arrival(scrub, held.arrival,
+                         &(struct arrival){.kind = ARRIVAL_RECEIPT, .lab = record->lab});
+}
 
 enum err scrub_labs(struct scrub *scrub, uint64_t *after, bool *ret_over)
 {
@@ -304,6 +362,11 @@ enum err scrub_labs(struct scrub *scrub, uint64_t *after, bool *ret_over)
         if (err == ERR_CORRUPT || lab_record_open(held.signed_bytes, &record) != ERR_OK) {
             scrub_blame(scrub, 0, NULL,
                         "a lab record is malformed or its signature does not verify");
+        } else {
+            err = receipt_check(scrub, &record);
+            if (err != ERR_OK) {
+                return err;
+            }
         }
         first = false;
     }

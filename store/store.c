@@ -21,6 +21,7 @@
 
 #include "base/limits.h"
 #include "base/must.h"
+#include "store/ledger.h"
 #include "store/txn.h"
 
 #define DIR_MODE 0700
@@ -311,6 +312,22 @@ static enum err copy_renew(struct txn *txn, const struct store_options *options)
     return err;
 }
 
+/* All tables are there by now. */
+static enum err schema_upgrade(struct txn *txn, uint32_t schema)
+{
+    enum err err = schema_put(txn);
+    if (err == ERR_OK) { /* schema 1 did not note what it left behind, 2 named what was withdrawn */
+        err = txn_put(txn, TABLE_META, bytes_of_str(META_ERASE), bytes_of("", 0));
+    }
+    if (err == ERR_OK && schema < 3) {
+        err = upgrade_tombstones(txn);
+    }
+    if (err == ERR_OK && schema < 3) { /* it was not told receipts */
+        err = peers_reread(txn);
+    }
+    return err;
+}
+
 /* options NULL: the store must be there. */
 static enum err tables_open(struct txn *txn, const struct store_options *options)
 {
@@ -324,19 +341,13 @@ static enum err tables_open(struct txn *txn, const struct store_options *options
     uint32_t schema = 0;
     err = schema_get(txn, &schema);
     for (unsigned table = 0; table < TABLE_COUNT && err == ERR_OK; table++) {
-        enum table last = schema == 1 ? TABLE_TRASH : schema == 2 ? TABLE_KEPT : TABLE_LOST;
-        bool newer = table > (unsigned) last; /* than the store */
+        bool newer = (schema == 1 && table > TABLE_TRASH) || /* than the store */
+                     (schema == 2 && table > TABLE_KEPT);
         err = table_open(txn, table, newer ? MDB_CREATE : 0);
         err = err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
     }
-    if (err == ERR_OK && schema < 3) {
-        err = upgrade_tombstones(txn);
-    }
     if (err == ERR_OK && schema != STORE_SCHEMA) {
-        err = schema_put(txn);
-        if (err == ERR_OK) { /* which did not note what it left behind */
-            err = txn_put(txn, TABLE_META, bytes_of_str(META_ERASE), bytes_of("", 0));
-        }
+        err = schema_upgrade(txn, schema);
     }
     if (err == ERR_OK) {
         err = copy_renew(txn, options);

@@ -23,7 +23,8 @@
  *   retired   id u32 ‖ keyed hash 16            -> kind: own slugs once withdrawn
  *   arrivals  arrival u64                       -> 'L' lab 32 ‖ from lab 32 |
  *                                                  'H' id u32 ‖ from lab 32 (a head) |
- *                                                  'F' id u32 ‖ from lab 32 (a fork)
+ *                                                  'F' id u32 ‖ from lab 32 (a fork) |
+ *                                                  'E' lab 32 ‖ from lab 32 (a receipt)
  *   peers     lab 32                            -> struct peer_row, packed
  *   staging   id u32                            -> first seq u64 ‖ m u64: bodies from first seq
  *                                                  on that no head covers yet
@@ -35,6 +36,10 @@
  *   kept      id u32 ‖ slug hash 16 ‖ rev u64   -> entry: former own ones, kept.h (schema 2)
  *   lost      id u32 ‖ slug hash 16 ‖ leaf 32   -> merge n u64 ‖ rev u64 ‖ entry: own ones that
  *                                                  gave way in a merge, lost.h (schema 3)
+ *   receipts  lab 32                            -> arrival u64 ‖ signed receipt, receipts.h
+ *                                                  (schema 3)
+ *   withdrawn id u32                            -> generation u64 ‖ n u64 ‖ owed u8, receipts.h
+ *                                                  (schema 3)
  *
  * A body is visible when `slugs` points to its seq. Staged bodies are in `bodies` only; `staging`
  * remembers them across a lost link and a restart.

@@ -25,7 +25,7 @@
     X(RETIRED, "retired") X(ARRIVALS, "arrivals") X(PEERS, "peers") X(STAGING, "staging") \
     X(TRASH, "trash") \
     X(SIDES, "sides") X(FORKS, "forks") X(KEPT, "kept") \
-    X(LOST, "lost")
+    X(LOST, "lost") X(RECEIPTS, "receipts") X(WITHDRAWN, "withdrawn")
 /* clang-format on */
 #define TABLE_ENUM_ROW(name, text) TABLE_##name,
 enum table { TABLES(TABLE_ENUM_ROW) TABLE_COUNT };

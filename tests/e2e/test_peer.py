@@ -247,6 +247,49 @@ class Peer(lab.Case):
         alive.close()
 
 
+    def test_a_daemon_and_a_python_lab_believe_each_others_receipts(self):
+        a, p = self.met()
+        a.publish([resource("fiche-1"), resource("fiche-2")])
+        link = p.dial(a.address, a.id).run(lambda: holds(p, a.id, 1))
+        a.withdraw("fiche-1")
+        a.good("compact")
+        name = (a.id, "public")
+        link.run(lambda: p.receipts.get(a.id, (0, {}))[1].get(name) == (1, 2))
+
+        def state():
+            return {row["lab"]: row["state"] for row in a.rpc("receipts")["labs"]}[p.id]
+
+        self.assertEqual(state(), "silent")
+        link.send(peer.RECEIPTS, [peer.receipt(p, 1, {name: (1, 1)})])
+        link.run(lambda: state() == "behind")
+        link.send(peer.RECEIPTS, [peer.receipt(p, 7, {name: (1, 2)})])
+        link.run(lambda: state() == "erased")
+        link.send(peer.RECEIPTS, [peer.receipt(p, 6, {name: (1, 1)})])  # older: ignored
+        link.send(peer.RECEIPTS, [peer.receipt(p, 8, {})])  # its store was put back
+        link.run(lambda: state() == "silent")
+        forged = peer.receipt(p, 9, {name: (1, 2)})
+        with self.assertRaises(peer.Closed) as closed:
+            link.send(peer.RECEIPTS, [forged[:-1] + bytes([forged[-1] ^ 1])])
+            link.run(lambda: False)
+        self.assertEqual(closed.exception.bye[0], 3)
+        self.assertEqual(state(), "silent")
+        self.clean(a)
+
+    def test_who_sets_no_feature_bit_is_told_everything_else(self):
+        a, p = self.met()
+        a.publish([resource("fiche-1"), resource("fiche-2")])
+        a.withdraw("fiche-1")
+        a.good("compact")
+        link = peer.Link(p, socket.create_connection(tuple_of(a.address)), a.id)
+        link.hello = lambda record=True: peer.Link.hello(link, record, features=2**63 + 2)
+        link.greet().run(lambda: holds(p, a.id, 2))
+        a.publish([resource("fiche-3")])
+        link.run(lambda: holds(p, a.id, 3))
+        link.run(lambda: a.rpc("status")["links"][0]["acked"] == a.rpc("status")["arrival"])
+        self.assertNotIn(peer.RECEIPTS, {message[0] for message in link.seen})
+        link.close()
+
+
 def asked_for_unknown(link, who):
     """The end of a delta of a catalogue that is not there."""
     link.send(peer.WANT, 7777, who, "public", 0, 0, None)

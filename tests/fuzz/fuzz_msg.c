@@ -10,9 +10,10 @@
 #include "proto/root.h"
 #include "tests/fuzz/fuzz.h"
 
-static const enum msg_type types[] = {MSG_HELLO,     MSG_RECORDS, MSG_HEADS,  MSG_WANT, MSG_DELTA,
-                                      MSG_DELTA_END, MSG_ACK,     MSG_PING,   MSG_PONG, MSG_BYE,
-                                      MSG_REKEY,     MSG_BUCKETS, MSG_BUCKET, MSG_PROOF};
+static const enum msg_type types[] = {MSG_HELLO,  MSG_RECORDS,   MSG_HEADS,   MSG_WANT,
+                                      MSG_DELTA,  MSG_DELTA_END, MSG_ACK,     MSG_PING,
+                                      MSG_PONG,   MSG_BYE,       MSG_REKEY,   MSG_BUCKETS,
+                                      MSG_BUCKET, MSG_PROOF,     MSG_RECEIPTS};
 
 static void walk_list(const struct list *list, size_t size_max)
 {
@@ -53,6 +54,8 @@ static void walk_lists(const struct msg *msg)
 {
     if (msg->type == MSG_RECORDS) {
         walk_list(&msg->records, RECORD_SIZE_MAX);
+    } else if (msg->type == MSG_RECEIPTS) {
+        walk_list(&msg->receipts, RECEIPT_SIZE_MAX);
     } else if (msg->type == MSG_HEADS) {
         walk_heads(&msg->heads.heads);
     } else if (msg->type == MSG_DELTA) {
@@ -209,6 +212,8 @@ static void choose_msg(struct choices *choices, struct msg *msg, struct buf *one
         choose_hello(choices, msg);
     } else if (msg->type == MSG_RECORDS) {
         msg->records = choose_list(choices, one);
+    } else if (msg->type == MSG_RECEIPTS) {
+        msg->receipts = choose_list(choices, one);
     } else if (msg->type == MSG_HEADS) {
         msg->heads.upto = choose_number(choices);
         msg->heads.heads = choose_heads(choices, one);
@@ -296,6 +301,8 @@ static bool same(const struct msg *a, const struct msg *b)
         return hello_same(a, b);
     case MSG_RECORDS:
         return list_same(&a->records, &b->records);
+    case MSG_RECEIPTS:
+        return list_same(&a->receipts, &b->receipts);
     case MSG_HEADS:
         return a->heads.upto == b->heads.upto && list_same(&a->heads.heads, &b->heads.heads);
     case MSG_WANT:

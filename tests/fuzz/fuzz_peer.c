@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "proto/msg.h"
 #include "proto/pack.h"
+#include "proto/receipt.h"
 #include "proto/session.h"
 #include "tests/fuzz/world.h"
 
@@ -131,6 +132,7 @@ static void say_hello(struct foe *foe, bool honest)
     const struct author *self = &foe->authors[1];
     struct msg msg = {.type = MSG_HELLO,
                       .hello = {.version = 1,
+                                .features = FEATURE_RECEIPTS,
                                 .lab = self->keys.lab,
                                 .generation = self->generation,
                                 .record = buf_bytes(&self->record),
@@ -334,10 +336,43 @@ static void serve(struct foe *foe)
 
 /* ---- acts ---- */
 
+/* What somebody says to have erased: of a few catalogues, signed by whoever. */
+static void announce_receipt(struct foe *foe)
+{
+    struct choices *choices = &foe->choices;
+    struct buf raw = {0}, rows = {0}, bytes = {0};
+    const struct author *author = &foe->authors[choose(choices, RIG_LABS)];
+    const struct author *signer = choose(choices, 4) > 0 ? author : &foe->authors[1];
+    struct receipt receipt = {.lab = author->keys.lab,
+                              .generation = 1 + choose(choices, 3),
+                              .number = choose_number(choices) | 1};
+    size_t count = choose(choices, 3);
+    for (size_t i = 0; i < count; i++) { /* in order or not: then nothing is said */
+        const struct author *of = &foe->authors[choose(choices, RIG_LABS)];
+        receipt_put_row(&rows, &(struct receipt_row){.lab = of->keys.lab,
+                                                     .audience = bytes_of_str("public"),
+                                                     .generation = 1,
+                                                     .n = 1 + choose(choices, 9)});
+    }
+    receipt.rows = buf_bytes(&rows);
+    receipt.row_count = count;
+    if (receipt_sign(&receipt, signer->keys.signing_secret, &bytes) == ERR_OK) {
+        list_put(&raw, buf_bytes(&bytes));
+        say(foe, &(struct msg){.type = MSG_RECEIPTS, .receipts = {buf_bytes(&raw), 1}});
+    }
+    buf_done(&raw);
+    buf_done(&rows);
+    buf_done(&bytes);
+}
+
 static void announce_record(struct foe *foe)
 {
     struct buf raw = {0};
     size_t count = choose(&foe->choices, 3);
+    if (count == 0) {
+        announce_receipt(foe);
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         list_put(&raw, buf_bytes(&foe->authors[choose(&foe->choices, RIG_LABS)].record));
     }

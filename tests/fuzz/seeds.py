@@ -107,6 +107,10 @@ def recover(link_pk=KEY):
     return pack(["recover", 1, KEY, link_pk, 1767225600])
 
 
+def receipt(number, rows):
+    return pack(["erased", 1, KEY, 1, number, 1767225600, NETWORK, rows])
+
+
 def head(n, audience="public"):
     return pack(["head", 1, NETWORK, KEY, 1, audience, n, 3, 900, KEY, bytes(32), 1767225600,
                  INSTANCE])
@@ -140,6 +144,8 @@ MESSAGES = [
     [12, 2**40],
     [13, 3, "protocol error"],
     [14],
+    [17, []],
+    [17, [signed(receipt(1, [])), signed(receipt(2, [[KEY, "public", 1, 70000]]))]],
     [15, b"token", b"record"],
     [16, b"record"],
 ]
@@ -160,6 +166,7 @@ PARAMS = {
     "sync": [{"wait": 1, "timeout_ms": 100}],
     "watch": [None],
     "verify": [{"after": bytes(24)}],
+    "receipts": [{"after": KEY, "since": 7}],
 }
 
 
@@ -180,6 +187,11 @@ def seeds():
     for payload in (recover(), recover(bytes(32)), recover(b""), lab(1, [])):
         yield "recover", b"\0" + payload
         yield "recover", b"\1" + signed(payload)
+    rows = [[KEY, "a", 1, 1], [KEY, "public", 2, 2**63], [b"\xff" * 32, "public", 1, 300]]
+    for payload in (receipt(1, []), receipt(2**63, rows), receipt(3, rows[::-1]), receipt(0, rows),
+                    receipt(4, rows[:1] * 2)):
+        yield "receipt", b"\0" + payload
+        yield "receipt", b"\1" + signed(payload)
     for payload in (head(1), head(2**63, "a:b"), head(0)):
         yield "head", b"\0" + payload
     yield "head", b"\1" + signed(head(1))

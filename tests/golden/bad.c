@@ -428,5 +428,6 @@ void golden_bad(struct golden *golden)
     altered_out(golden);
     openings_out(golden);
     golden_bad_forks(golden);
+    golden_bad_receipts(golden);
     out_close(&golden->out, ']');
 }

@@ -59,6 +59,7 @@ int main(int argc, char **argv)
     out_open(&golden->out, NULL, '{');
     golden_objects(golden);
     golden_forks(golden);
+    golden_receipts(golden);
     golden_messages(golden);
     golden_link(golden);
     golden_bad(golden);

@@ -32,12 +32,15 @@ struct golden {
     struct head heads[GOLDEN_CHAIN];
 };
 
-void golden_objects(struct golden *golden);   /* keys, hashes, entries, roots, records, heads */
-void golden_messages(struct golden *golden);  /* every type */
-void golden_link(struct golden *golden);      /* a whole connection, byte for byte */
-void golden_forks(struct golden *golden);     /* branches, merge heads, fork proofs, recovery */
+void golden_objects(struct golden *golden);  /* keys, hashes, entries, roots, records, heads */
+void golden_messages(struct golden *golden); /* every type */
+void golden_link(struct golden *golden);     /* a whole connection, byte for byte */
+void golden_forks(struct golden *golden);    /* branches, merge heads, fork proofs, recovery */
+void golden_receipts(struct golden *golden);
 void golden_bad(struct golden *golden);       /* what everyone must refuse */
 void golden_bad_forks(struct golden *golden); /* … of golden_forks, in the same list */
+
+void golden_bad_receipts(struct golden *golden);
 
 /* Root over `count` entries. */
 struct hash golden_root(const struct buf *entries, size_t count);

@@ -69,6 +69,9 @@ static void announcements_out(struct golden *golden)
     list_put(&raw, buf_bytes(&golden->b.record));
     msg.records = (struct list){.raw = buf_bytes(&raw), .count = 2};
     message_out(golden, &msg);
+    msg = (struct msg){.type = MSG_RECEIPTS};
+    msg.receipts = (struct list){.raw = buf_bytes(&raw), .count = 2};
+    message_out(golden, &msg);
     msg = (struct msg){.type = MSG_HEADS};
     msg.heads.upto = 7;
     message_out(golden, &msg);

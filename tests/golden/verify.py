@@ -29,7 +29,7 @@ def number(low, end=1 << 64):
 
 SHAPES = {
     "u": number(0), "n": number(1), "stream": number(0, 1 << 32), "1": number(1, 2),
-    **{word: text(word, 7) for word in ("lab", "head", "fork", "recover")},
+    **{word: text(word, 7) for word in ("lab", "head", "fork", "recover", "erased")},
     "name": text("[^\t\n\r]+", 64), "slug": text("[a-z0-9][a-z0-9-]*", 64),
     "kind": text("[a-z][a-z0-9-]*", 32), "audience": text("[a-z0-9][a-z0-9:._-]*", 64),
     "reason": text("[^\t\n\r]*", 200), "byte": number(0, 256), "size": number(1, 524289),
@@ -38,6 +38,7 @@ SHAPES = {
     "b16s": sized(0, 65535, 16), "b48s": sized(0, 65535, 48), "digests": sized(0, 8192, 8192),
     "part": sized(1, 61440), "opened": lambda v: type(v) is bytes and len(v) in (8, 32, 33),
     "map": lambda v: type(v) is dict, "arrived": lambda v: shaped(v, "u HEAD"),
+    "RECEIPT": sized(1, 61440), "row": lambda v: shaped(v, "b32 audience n n"),
     "good": lambda v: shaped(v, "b32 audience n b32")}
 def fits(value, shape):
     if shape[-1] == "*":
@@ -47,7 +48,7 @@ def shaped(value, shapes):
     return type(value) is list and len(value) == len(shapes.split()) and all(
         map(fits, value, shapes.split()))
 
-# ---- §§4 and 9: entries, roots, signed objects, openings
+# ---- §§4, 9 and 11: entries, roots, signed objects, openings
 def entry(data):
     value = decode(data, depth_max=9, nodes_max=4100)  # around a body: 8 deep, 4,096 nodes
     want(len(data) <= 61440 and shaped(value, "slug n kind map"))
@@ -69,15 +70,19 @@ def root(entries):
         level = [digest("node", level[i] + level[i + 1]) for i in range(0, len(level), 2)]
     return level[0], digests
 def signed(data, purpose, key=None):
-    """Form, then fields, then the signature; all but a head are signed by the lab they name."""
+    """Form, then fields, then the signature; heads and receipts are signed by the key given,
+    the others by the lab they name."""
     size, shapes = {"lab": (8192, "lab 1 b32 n name b32 b32 u good*"),
                     "head": (512, "head 1 b32 b32 n audience n u u b32 b32 u b16"),
+                    "erased": (61440, "erased 1 b32 n n u b32 row*"),
                     "recover": (256, "recover 1 b32 b32 u")}[purpose]
     parts = decode(data)
     want(len(data) <= size and shaped(parts, "bin b64"))
     items = decode(parts[0])
     want(shaped(items, shapes))
     want(purpose != "lab" or len(items[8]) <= (32 if items[3] > 1 else 0), "last_good")
+    rows = [row[:2] for row in items[7]] if purpose == "erased" else []
+    want(all(a < b for a, b in zip(rows, rows[1:])) and len(rows) <= 1000, "rows")
     VerifyKey(key or items[2]).verify(tag(purpose) + parts[0], parts[1])
     return items, digest("headhash", parts[0])
 def fold(start, history, items, below):
@@ -129,7 +134,8 @@ def fork(data):
 MESSAGES = {1: "u u b32 b32 u RECORD? u b16 b16? u", 2: "RECORD*", 3: "u arrived*",
             4: "stream b32 audience u u b16?", 5: "stream ENTRY* b16s opened*", 6: "stream HEAD?",
             7: "stream b32 audience n digests", 8: "stream b32 audience n byte b48s ENTRY*",
-            9: "b32 size u part", 10: "u u", 11: "u", 12: "u", 13: "u reason", 14: ""}
+            9: "b32 size u part", 10: "u u", 11: "u", 12: "u", 13: "u reason", 14: "",
+            17: "RECEIPT*"}
 RESERVED = {15: "bin RECORD", 16: "RECORD"}
 def message(data, table=None):
     table, value = table or MESSAGES, decode(data)
@@ -175,6 +181,8 @@ def good(v):
         lab, k, exact, *hashes = fork(raw(one["bytes"]))
         yield [lab, *hashes] == [raw(one[name]) for name in ("lab", "a", "b", "a_at_k", "b_at_k")]
         yield (k, exact) == (one["k"], one["exact"])
+    yield all(signed(raw(one["bytes"]), "erased", raw(one["key"]))[0] == one["value"]
+              for one in v["receipts"])
     yield all(signed(raw(one["bytes"]), "recover")[0] == one["value"] for one in v["recoveries"])
 def opening(v, one):
     chain = v["branches"].get(one.get("branch"), [h["bytes"] for h in v["heads"]])
@@ -188,6 +196,7 @@ def accepted(v, one):
         {"value": lambda: decode(data, nodes_max=4096), "entry": lambda: entry(data),
          "message": lambda: message(data), "did": lambda: lab_of(one["text"]),
          "record": lambda: signed(data, "lab"), "fork": lambda: fork(data),
+         "receipt": lambda: signed(data, "erased", raw(v["labs"]["a"]["signing_pk"])),
          "recover": lambda: signed(data, "recover"), "opening": lambda: opening(v, one),
          "head": lambda: signed(data, "head", raw(v["heads"][0]["key"]))}[one["what"]]()
     except (ValueError, BadSignatureError):

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: EUPL-1.2
 """check.py VECTORS: peer.py against the golden vectors: forks, openings through merge heads,
-recovery statements, the messages for repair and proofs; and a fork of its own, joined again."""
+recovery statements, receipts, the messages for repair and proofs; and a fork of its own, joined again."""
 import json
 import sys
 
@@ -47,11 +47,21 @@ def vectors_check(vectors):
         yield peer.hint_of(bytes.fromhex(one["bytes"])).hex() == one["hint"]
     for one in vectors["recoveries"]:
         yield peer.checked_recovery(bytes.fromhex(one["bytes"]))[0]
+    a = peer.Record(bytes.fromhex(vectors["records"][0]["bytes"]))
+    for one in vectors["receipts"]:
+        items = one["value"]
+        record = type("Record", (), {"generation": items[3], "signing_pk": a.signing_pk})
+        found = peer.checked_receipt(bytes.fromhex(one["bytes"]), lambda lab: record)
+        yield found is None or list(found[1]) == items[3:5]
+        yield (found is None) == (items[6]["bin"] != peer.NONE.hex())
+        yield found is None or len(found[2]) == len(items[7])
     for one in vectors["joined"]:
         yield not refuses(open_branch, vectors, one)
     for one in vectors["bad"]:
         data = bytes.fromhex(one.get("bytes", "")) + bytes(one.get("zeros", 0))
-        if one["what"] in KEYS:
+        if one["what"] == "receipt":
+            yield refuses(peer.checked_receipt, data, {a.lab: a}.get)
+        elif one["what"] in KEYS:
             yield refuses(KEYS[one["what"]], data)
         elif one["what"] == "opening" and "branch" in one:
             yield refuses(open_branch, vectors, one)

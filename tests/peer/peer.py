@@ -29,9 +29,9 @@ import noise_xx  # noqa: E402
 PROLOGUE = b"essaim\x01"
 NONE = bytes(32)  # no network; also the history of head 1
 (HELLO, RECORDS, HEADS, WANT, DELTA, DELTA_END, BUCKETS, BUCKET, PROOF, ACK, PING, PONG, BYE, REKEY,
- JOIN, JOINED) = range(1, 17)
+ JOIN, JOINED, RECEIPTS) = range(1, 18)
 ITEMS = {HELLO: 11, RECORDS: 2, HEADS: 3, WANT: 7, DELTA: 5, DELTA_END: 3, BUCKETS: 6, BUCKET: 8,
-         PROOF: 5, ACK: 3, PING: 2, PONG: 2, BYE: 3, REKEY: 1}
+         PROOF: 5, ACK: 3, PING: 2, PONG: 2, BYE: 3, REKEY: 1, RECEIPTS: 2}
 ANSWER = (1 << 64) - 1  # for n in an answer about buckets
 FORK_MAX, PART_MAX, SIDES_MAX, SIDE_MAX = 524288, 61440, 16, 16384
 FRAME_MAX, TAG = 65535, 16
@@ -354,6 +354,32 @@ def checked_recovery(signed):
     return lab, link_pk, issued_at
 
 
+def receipt(lab, number, rows, issued_at=None):
+    """A receipt (§11) of a Lab: {(lab, audience): (generation, n)}."""
+    payload = encode(["erased", 1, lab.id, lab.generation, number,
+                      int(time.time()) if issued_at is None else issued_at, NONE,
+                      [[*name, *head] for name, head in sorted(rows.items())]])
+    return sign(lab.signing, "essaim1 erased", payload)
+
+
+def checked_receipt(signed, record_of):
+    """lab, (generation, number), rows of a receipt that holds; None when it counts for nothing."""
+    need(len(signed) <= 61440, "too large")
+    items = decode(typed(decode(signed), bytes, 64)[0])
+    word, version, lab, generation, number, _, network, rows = typed(
+        items, str, int, 32, int, int, int, 32, list)
+    need(word == "erased" and version == 1 and generation > 0 and number > 0, "no receipt")
+    rows = [typed(row, 32, str, int, int) for row in rows]
+    need(all(row[2] > 0 and row[3] > 0 for row in rows) and len(rows) <= 1000, "no row")
+    names = [tuple(row[:2]) for row in rows]
+    need(all(a < b for a, b in zip(names, names[1:])), "rows out of order")
+    record = record_of(lab)
+    if record is None or record.generation != generation or network != NONE:
+        return None
+    opened(record.signing_pk, "essaim1 erased", signed)
+    return lab, (generation, number), {name: tuple(row[2:]) for name, row in zip(names, rows)}
+
+
 class Catalogue:
     """Live entries, the held head, and the opening that leads to it from head 1."""
 
@@ -463,6 +489,7 @@ class Lab:
         self.arrival = 0
         self.read = {}  # lab -> (index, cursor): how far each peer's store was read
         self.problems = []  # what was refused of what a peer sent
+        self.receipts = {}  # lab -> (generation, number), rows: the newest of each
         self.proofs = {}  # lab -> the fork proof that was taken last
 
     def signed_record(self, **other):
@@ -676,7 +703,7 @@ class Link(Wire):
         lab = self.lab
         held = lab.records.get(self.wanted)
         index, cursor = lab.read.get(self.wanted, (None, 0))
-        fields = {"version": 1, "features": 0, "network": NONE, "lab": lab.id,
+        fields = {"version": 1, "features": 1, "network": NONE, "lab": lab.id,
                   "generation": lab.generation,
                   "record": lab.record.signed if record is True else record or None,
                   "holds": held.generation if held else 0, "index": lab.index,
@@ -822,6 +849,11 @@ class Link(Wire):
                 held = self.lab.records.get(record.lab)
                 if held is None or held.generation < record.generation:
                     self.lab.records[record.lab] = record
+        elif kind == RECEIPTS:
+            for signed in typed(message, int, list)[1]:
+                found = checked_receipt(signed, self.lab.records.get)
+                if found and found[1] > self.lab.receipts.get(found[0], ((0, 0), None))[0]:
+                    self.lab.receipts[found[0]] = found[1:]
         elif kind == HEADS:
             _, self.their_upto, offers = typed(message, int, int, list)
             for arrival, signed in offers:

@@ -14,6 +14,7 @@
 #include "proto/entry.h"
 #include "proto/fork.h"
 #include "store/history.h"
+#include "store/receipts.h"
 #include "tests/sim/state.h"
 
 void check_forget(struct sim_lab *lab)
@@ -267,6 +268,39 @@ static void check_fork(struct sim *sim, unsigned number, struct txn *txn, uint32
     }
 }
 
+/* What a lab says is signed by it; of the own one nothing is said that is not held. */
+static void check_receipt(struct sim *sim, unsigned number, struct txn *txn,
+                          const struct lab_id *lab)
+{
+    struct held_receipt held;
+    struct held_lab record;
+    struct receipt receipt;
+    struct receipt_row row;
+    size_t at = 0;
+    if (receipts_get(txn, lab, &held) != ERR_OK || lab_get(txn, lab, &record) != ERR_OK) {
+        sim_fail(sim, "lab %u holds a receipt that is none, or of nobody", number);
+        return;
+    }
+    if (held.receipt.generation == record.record.generation &&
+        receipt_open(held.signed_bytes, record.record.signing_pk, &receipt) != ERR_OK) {
+        sim_fail(sim, "lab %u holds a receipt that its lab did not sign", number);
+    }
+    if (memcmp(lab->bytes, sim->labs[number]->id.bytes, KEY_SIZE) != 0) {
+        return;
+    }
+    while (receipt_next(&held.receipt, &at, &row)) {
+        struct held_head head;
+        uint32_t id = 0;
+        unsigned of = sim_number(sim, &row.lab);
+        bool good = of < SIM_LABS_MAX && sim_find(sim, txn, of, &id, &head) == ERR_OK &&
+                    (head.head.generation > row.generation ||
+                     (head.head.generation == row.generation && head.head.n >= row.n));
+        if (!good) {
+            sim_fail(sim, "lab %u says of lab %u what it does not hold", number, of);
+        }
+    }
+}
+
 static void check_arrivals(struct sim *sim, unsigned number, struct txn *txn)
 {
     struct sim_lab *lab = sim->labs[number];
@@ -279,11 +313,32 @@ static void check_arrivals(struct sim *sim, unsigned number, struct txn *txn)
             check_record(sim, number, txn, &arrival.lab);
         } else if (arrival.kind == ARRIVAL_FORK) {
             check_fork(sim, number, txn, arrival.catalogue);
+        } else {
+            check_receipt(sim, number, txn, &arrival.lab);
         }
     }
 }
 
 /* ---- what was read ---- */
+
+/* The receipt that stands there, or a newer one; what nobody can check need not be held. */
+static bool holds_receipt(struct sim *sim, unsigned number, struct txn *own, struct txn *theirs,
+                          const struct lab_id *lab)
+{
+    struct held_receipt there, here;
+    struct held_lab record, known;
+    must(receipts_get(theirs, lab, &there) == ERR_OK);
+    must(lab_get(theirs, lab, &record) == ERR_OK);
+    if (memcmp(lab->bytes, sim->labs[number]->id.bytes, KEY_SIZE) == 0 ||
+        there.receipt.generation != record.record.generation) {
+        return true;
+    }
+    if (lab_get(own, lab, &known) == ERR_OK && known.record.generation > there.receipt.generation) {
+        return true;
+    }
+    return receipts_get(own, lab, &here) == ERR_OK &&
+           receipt_compare(&here.receipt, &there.receipt) >= 0;
+}
 
 /* Does `lab` hold what stands at this arrival of another's store? */
 static bool holds_arrival(struct sim *sim, unsigned number, struct txn *own, struct txn *theirs,
@@ -296,6 +351,9 @@ static bool holds_arrival(struct sim *sim, unsigned number, struct txn *own, str
         return memcmp(arrival->lab.bytes, self->bytes, KEY_SIZE) == 0 ||
                (lab_get(own, &arrival->lab, &here) == ERR_OK &&
                 here.record.generation >= there.record.generation);
+    }
+    if (arrival->kind == ARRIVAL_RECEIPT) {
+        return holds_receipt(sim, number, own, theirs, &arrival->lab);
     }
     if (arrival->kind != ARRIVAL_HEAD) {
         return true;
@@ -429,6 +487,22 @@ static bool hints_false(struct txn *txn, uint32_t id, struct bytes hints)
     return any;
 }
 
+static const char *said_receipts(struct txn *txn, const struct msg *msg)
+{
+    size_t at = 0;
+    struct bytes item;
+    while (list_next(&msg->receipts, &at, &item)) {
+        struct receipt receipt;
+        struct held_receipt held;
+        if (receipt_peek(item, &receipt) != ERR_OK ||
+            receipts_get(txn, &receipt.lab, &held) != ERR_OK ||
+            !bytes_equal(held.signed_bytes, item)) {
+            return "a receipt that is not on its disk";
+        }
+    }
+    return NULL;
+}
+
 static const char *said_delta(struct txn *txn, const struct link *link, const struct msg *msg)
 {
     uint32_t id = served(link, msg->delta.stream);
@@ -478,6 +552,9 @@ static void check_said(struct sim *sim, unsigned number, const struct link *link
         break;
     case MSG_RECORDS:
         wrong = said_records(txn, msg);
+        break;
+    case MSG_RECEIPTS:
+        wrong = said_receipts(txn, msg);
         break;
     case MSG_DELTA:
         wrong = said_delta(txn, link, msg);

@@ -170,6 +170,10 @@ uint64_t sim_generation(struct sim *sim, unsigned lab, unsigned of);
 bool sim_forked(struct sim *sim, unsigned lab, unsigned of);
 /* The signed head that `lab` holds of `of`. */
 bool sim_signed_head(struct sim *sim, unsigned lab, unsigned of, struct buf *into);
+/* The signed receipt that `lab` holds of `by`; and up to which head of `of` that one says to have
+ * erased: 0 = it says nothing of it. */
+bool sim_receipt(struct sim *sim, unsigned lab, unsigned by, struct buf *into);
+uint64_t sim_claim(struct sim *sim, unsigned lab, unsigned by, unsigned of);
 /* Is a part of a delta of `of` kept on `lab`'s disk? */
 bool sim_staged(struct sim *sim, unsigned lab, unsigned of);
 /* Every check of `essaim verify` is clean. */
@@ -221,6 +225,8 @@ void puppet_on(struct sim *sim, unsigned puppet, puppet_hears *hears, void *user
 void puppet_index(struct sim *sim, unsigned puppet);
 /* A puppet with the keys of another lab: whoever stole its server. */
 unsigned sim_twin(struct sim *sim, unsigned of);
+/* What its HELLOs say that it understands; 0 at first. */
+void puppet_features(struct sim *sim, unsigned puppet, uint64_t features);
 /* It uses another link key from now on than its record names. */
 void puppet_key(struct sim *sim, unsigned puppet);
 /* New keys and the record of the next generation, whose last good head is `good` (NULL: none). */

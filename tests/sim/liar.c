@@ -228,6 +228,9 @@ static void lie(struct sim *sim, unsigned number, struct msg *msg, struct buf *r
     case MSG_RECORDS:
         lie_list(sim, &msg->records, items, &raw, &room);
         break;
+    case MSG_RECEIPTS:
+        lie_list(sim, &msg->receipts, items, &raw, &room);
+        break;
     case MSG_DELTA:
         lie_delta(sim, msg, items, &raw, &room);
         break;

@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/defer.h"
 #include "base/must.h"
 #include "proto/entry.h"
 #include "store/history.h"
+#include "store/receipts.h"
 #include "store/scrub.h"
 #include "tests/sim/state.h"
 
@@ -74,6 +76,30 @@ bool sim_signed_head(struct sim *sim, unsigned lab, unsigned of, struct buf *int
     }
     txn_end(txn);
     return found;
+}
+
+bool sim_receipt(struct sim *sim, unsigned lab, unsigned by, struct buf *into)
+{
+    struct txn *txn = NULL;
+    struct held_receipt held;
+    must(txn_begin_read(sim->labs[lab]->store, &txn) == ERR_OK);
+    bool found = receipts_get(txn, &sim->labs[by]->id, &held) == ERR_OK;
+    if (found) {
+        buf_put(into, held.signed_bytes);
+    }
+    txn_end(txn);
+    return found;
+}
+
+uint64_t sim_claim(struct sim *sim, unsigned lab, unsigned by, unsigned of)
+{
+    defer(buf_done) struct buf bytes = {0};
+    struct receipt receipt;
+    struct receipt_row row;
+    bool found = sim_receipt(sim, lab, by, &bytes) &&
+                 receipt_peek(buf_bytes(&bytes), &receipt) == ERR_OK &&
+                 receipt_find(&receipt, &sim->labs[of]->id, bytes_of_str("public"), &row);
+    return found ? row.n : 0;
 }
 
 bool sim_staged(struct sim *sim, unsigned lab, unsigned of)

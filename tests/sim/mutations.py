@@ -305,6 +305,25 @@ MUTANTS = [
     Mutant("anew-unfit", "an entry without room for the merge's number is signed anew", [
         ("node", "    return entry_size_under(change->size, change->rev, merge->n) <= ENTRY_SIZE_MAX;",
          "    return true || merge->n == change->rev;")], first="test_stories_merge"),
+    Mutant("receipt-rash", "a receipt is made before the copy took the store's place", [
+        ("store", "    return !txn->erase && !txn->store->erase;",
+         "    (void) txn;\n    return true;")], first="test_stories_receipt"),
+    Mutant("receipt-unsigned", "a receipt need not be signed by its lab", [
+        ("node", "        err = receipt_open(bytes, lab.record.signing_pk, &receipt);",
+         "        err = ERR_OK;")], first="test_stories_receipt"),
+    Mutant("receipt-older", "an older receipt takes a newer one's place", [
+        ("node", "    if (err == ERR_OK && receipt_compare(&receipt, &held.receipt) <= 0 &&\n",
+         "    if (false &&\n")], first="test_stories_receipt"),
+    Mutant("receipt-stands", "a store that went back lets stand what was said after it", [
+        ("node", "    return own ? own_receipt_seen(node, txn, &receipt)",
+         "    (void) own_receipt_seen;\n    return own ? ERR_OK")], first="test_stories_receipt"),
+    Mutant("receipt-unowed", "only who was told of the withdrawal says that it is gone", [
+        ("store", "    bool held = err == ERR_OK && (row->generation > said.generation ||",
+         "    bool held = false && (row->generation > said.generation ||")],
+           first="test_stories_receipt"),
+    Mutant("receipt-for-all", "receipts go to who does not understand them", [
+        ("node", "    if (!link->receipts) {\n        return ERR_OK;\n    }\n", "")],
+           first="test_stories_receipt"),
 ]
 
 # Three that a test of every `./dev test` tries.

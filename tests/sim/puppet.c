@@ -24,6 +24,7 @@ struct puppet {
     struct word *first, *last; /* heard, not taken yet */
     struct buf taken;
     uint8_t index[INSTANCE_SIZE];
+    uint64_t features;
     puppet_hears *hears;
     void *user;
 };
@@ -96,6 +97,7 @@ static void hello_say(struct sim *sim, unsigned number)
     const struct sim_lab *lab = sim->labs[number];
     struct msg msg = {.type = MSG_HELLO,
                       .hello = {.version = 1,
+                                .features = lab->puppet->features,
                                 .lab = lab->id,
                                 .generation = lab->generation,
                                 .record = buf_bytes(&lab->record)}};
@@ -242,6 +244,11 @@ void puppet_on(struct sim *sim, unsigned number, puppet_hears *hears, void *user
 void puppet_index(struct sim *sim, unsigned number)
 {
     sim_roll_bytes(sim, sim->labs[number]->puppet->index, INSTANCE_SIZE);
+}
+
+void puppet_features(struct sim *sim, unsigned number, uint64_t features)
+{
+    sim->labs[number]->puppet->features = features;
 }
 
 void puppet_key(struct sim *sim, unsigned number)

@@ -110,7 +110,7 @@ struct sim_lab {
     bool replied;
     /* check.c */
     uint64_t commits, commits_checked, arrival_checked;
-    uint64_t said[MSG_JOINED + 1];
+    uint64_t said[MSG_RECEIPTS + 1];
     struct buf hello;      /* said in this turn: checked when it is committed */
     struct sim_seen *seen; /* by catalogue id */
     size_t seen_cap;

@@ -471,8 +471,8 @@ HELP void help_lab(struct scratch *scratch)
     buf_done(&bytes);
 }
 
-/* Makes the store, which must be closed, what the first release left: the tables up to TRASH,
- * schema 1. */
+/* Makes the store, which must be closed, what an older release left: the tables up to TRASH (schema
+ * 1) or up to KEPT (schema 2). */
 #define HELP_TABLE_ROW(name, text) (text),
 HELP void help_schema(struct scratch *scratch, uint32_t number, size_t last)
 {

@@ -57,6 +57,7 @@ static void methods_need_the_roles_of_the_documentation(void **state)
         {CTL_key_rotate, ROLE_ADMIN, true},      {CTL_history, ROLE_AGENT, false},
         {CTL_compact, ROLE_ADMIN, true},         {CTL_backup, ROLE_ADMIN, true},
         {CTL_lost, ROLE_AGENT, false},           {CTL_forget, ROLE_ADMIN, true},
+        {CTL_receipts, ROLE_READER, false},
     };
     assert_int_equal(sizeof wanted / sizeof wanted[0], CTL_COUNT);
     for (size_t i = 0; i < CTL_COUNT; i++) {

@@ -40,6 +40,7 @@ static void each_tag_gives_the_digest_others_compute(void **state)
         [TAG_SIG_LAB] = "f21d1275d3244f57520a5415e7e2591c7e98a39ad92a5275d1fd6f67e1e29951",
         [TAG_SIG_HEAD] = "17895a6c87d5fc6bd77e4fe8af9d8d283bb2f448b4a40093cb347712ad82efcd",
         [TAG_SIG_RECOVER] = "819ace3aa536d3efcf58dfea680d4b2393630b56dcba17a355b69fa52d376974",
+        [TAG_SIG_RECEIPT] = "46beeebcf1aaeffb694c4aa7bbd51734aaaf1dd4bdf7858d1f394f9916a83a74",
     };
     for (unsigned tag = 0; tag < TAG_COUNT; tag++) {
         struct hash hash = hash_of((enum hash_tag) tag, bytes_of_str("abc"));
@@ -196,14 +197,14 @@ static void a_key_of_small_order_signs_nothing(void **state)
 static void a_payload_over_the_limit_is_refused_unread(void **state)
 {
     (void) state;
-    static uint8_t payload[RECORD_SIZE_MAX + 1];
+    static uint8_t payload[RECEIPT_SIZE_MAX + 1];
     uint8_t public_key[KEY_SIZE], secret[SIGN_SECRET_SIZE], signature[SIGNATURE_SIZE];
     keys_of(4, public_key, secret);
-    sign_bytes(TAG_SIG_LAB, bytes_of(payload, RECORD_SIZE_MAX), secret, signature);
-    assert_err(sign_verify(TAG_SIG_LAB, bytes_of(payload, RECORD_SIZE_MAX), public_key, signature),
+    sign_bytes(TAG_SIG_LAB, bytes_of(payload, RECEIPT_SIZE_MAX), secret, signature);
+    assert_err(sign_verify(TAG_SIG_LAB, bytes_of(payload, RECEIPT_SIZE_MAX), public_key, signature),
                ERR_OK);
     assert_err(
-        sign_verify(TAG_SIG_LAB, bytes_of(payload, RECORD_SIZE_MAX + 1), public_key, signature),
+        sign_verify(TAG_SIG_LAB, bytes_of(payload, RECEIPT_SIZE_MAX + 1), public_key, signature),
         ERR_SIZE);
 }
 

@@ -56,7 +56,7 @@ static int pool_teardown(void **state)
     return 0;
 }
 
-#define SAMPLE_COUNT 22
+#define SAMPLE_COUNT 24
 
 /* BUCKETS, BUCKET and PROOF. */
 static struct msg *repair_samples(const struct pool *pool, struct msg *msg)
@@ -114,6 +114,9 @@ static void samples(const struct pool *pool, struct msg ret_samples[SAMPLE_COUNT
     (msg++)->type = MSG_RECORDS;
     msg->type = MSG_RECORDS;
     (msg++)->records = (struct list){buf_bytes(&pool->records), 2};
+    (msg++)->type = MSG_RECEIPTS;
+    msg->type = MSG_RECEIPTS;
+    (msg++)->receipts = (struct list){buf_bytes(&pool->records), 2};
     msg->type = MSG_HEADS;
     msg->heads.upto = 300;
     (msg++)->heads.heads = (struct list){buf_bytes(&pool->heads), 2};
@@ -201,6 +204,7 @@ static void assert_msg_equal(const struct msg *a, const struct msg *b)
     case MSG_HELLO:
         assert_hello_equal(a, b);
         break;
+    case MSG_RECEIPTS:
     case MSG_RECORDS:
         assert_list_equal(&a->records, &b->records);
         break;
@@ -318,8 +322,9 @@ static void types_have_names(void **state)
     (void) state;
     assert_string_equal(msg_name(MSG_HELLO), "HELLO");
     assert_string_equal(msg_name(MSG_JOINED), "JOINED");
+    assert_string_equal(msg_name(MSG_RECEIPTS), "RECEIPTS");
     assert_string_equal(msg_name((enum msg_type) 0), "?");
-    assert_string_equal(msg_name((enum msg_type) 17), "?");
+    assert_string_equal(msg_name((enum msg_type) 18), "?");
 }
 
 /* ---- what does not ---- */
@@ -422,7 +427,7 @@ static void every_item_of_a_wrong_type_is_malformed(void **state)
         }
         buf_done(&bytes);
     }
-    assert_int_equal(accepted, 73); /* counted by hand from the table of the protocol */
+    assert_int_equal(accepted, 75); /* counted by hand from the table of the protocol */
     assert_true(refused > 6 * accepted);
 }
 
@@ -439,7 +444,7 @@ static void unknown_types_are_malformed_and_reserved_ones_unsupported(void **sta
             expect(bytes, ERR_UNSUPPORTED);
         }
     }
-    static const unsigned unknown[] = {0, 17, 200, 70000};
+    static const unsigned unknown[] = {0, 18, 200, 70000};
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
         expect(begun(unknown[i], 1), ERR_MALFORMED);
     }
@@ -636,6 +641,7 @@ static void items_of_lists_are_bounded_at_their_limits(void **state)
     expect_delta(1, 32, 0, ERR_MALFORMED);
     static const size_t record_sizes[] = {0, 1, RECORD_SIZE_MAX, RECORD_SIZE_MAX + 1};
     static const size_t head_sizes[] = {0, 1, HEAD_SIZE_MAX, HEAD_SIZE_MAX + 1};
+    static const size_t receipt_sizes[] = {0, 1, RECEIPT_SIZE_MAX, RECEIPT_SIZE_MAX + 1};
     for (size_t i = 0; i < 4; i++) {
         struct buf raw = {0}, heads = {0};
         list_put(&raw, bytes_of(ones, record_sizes[i]));
@@ -643,6 +649,10 @@ static void items_of_lists_are_bounded_at_their_limits(void **state)
         expect_msg(&msg, i % 3 == 0 ? ERR_MALFORMED : ERR_OK);
         list_put_head(&heads, 1, bytes_of(ones, head_sizes[i]));
         msg = (struct msg){.type = MSG_HEADS, .heads.heads = {buf_bytes(&heads), 1}};
+        expect_msg(&msg, i % 3 == 0 ? ERR_MALFORMED : ERR_OK);
+        buf_clear(&raw);
+        list_put(&raw, bytes_of(ones, receipt_sizes[i]));
+        msg = (struct msg){.type = MSG_RECEIPTS, .receipts = {buf_bytes(&raw), 1}};
         expect_msg(&msg, i % 3 == 0 ? ERR_MALFORMED : ERR_OK);
         buf_done(&raw);
         buf_done(&heads);

@@ -566,7 +566,7 @@ static void an_arrival_of_a_fork_that_is_not_there_is_named(void **state)
     struct arrival fork = {.kind = ARRIVAL_FORK, .catalogue = 1};
     ok(arrival_add(txn, 0, &fork, &arrival));
     ok(txn_commit(txn));
-    is_seen(scratch, "there are not as many arrivals as heads, records and forks");
+    is_seen(scratch, "there are not as many arrivals as heads, records, forks and receipts");
 }
 
 static void damage_to_former_revisions_is_named(void **state)
@@ -782,7 +782,7 @@ static void lost_arrivals_and_lost_records_are_named(void **state)
     ok(txn_commit(txn));
     assert_int_equal(help_scrub(scratch, 100), 0);
     del(scratch, TABLE_LABS, BYTES_OF_ARRAY(keys.lab.bytes));
-    is_seen(scratch, "there are not as many arrivals as heads, records and forks");
+    is_seen(scratch, "there are not as many arrivals as heads, records, forks and receipts");
     buf_done(&bytes);
 }
 

@@ -181,6 +181,34 @@ static void a_store_of_schema_2_is_brought_up_with_all_it_holds(void **state)
     brought_up(*state, help_schema_2);
 }
 
+static void a_store_of_schema_2_reads_its_peers_anew_for_their_receipts(void **state)
+{
+    struct scratch *scratch = *state;
+    struct peer_row peer = {.lab = scratch->keys.lab, .has_index = true, .cursor = 77}, found;
+    help_lab(scratch);
+    (void) help_publish(scratch, 0, 20, 1, 300);
+    struct txn *txn = help_write(scratch);
+    for (unsigned i = 0; i < 3; i++) {
+        peer.lab.bytes[0] = (uint8_t) i;
+        ok(peer_put(txn, &peer));
+    }
+    ok(txn_commit(txn));
+    help_close(scratch);
+    help_schema_2(scratch);
+    ok(store_open(scratch->path, &scratch->options, &scratch->store));
+    txn = help_read(scratch);
+    for (unsigned i = 0; i < 3; i++) {
+        peer.lab.bytes[0] = (uint8_t) i;
+        ok(peer_get(txn, &peer.lab, &found));
+        assert_int_equal(found.cursor, 0);
+        assert_true(found.has_index);
+    }
+    txn_end(txn);
+    assert_int_equal(help_rows(scratch, TABLE_RECEIPTS), 0);
+    assert_int_equal(help_rows(scratch, TABLE_WITHDRAWN), 0);
+    assert_int_equal(help_scrub(scratch, 100), 0);
+}
+
 static void a_table_lost_from_a_store_of_schema_1_is_damage(void **state)
 {
     struct scratch *scratch = *state;
@@ -565,6 +593,7 @@ int main(void)
         TEST(a_store_of_schema_1_is_brought_up_with_all_it_holds),
         TEST(a_store_of_schema_2_forgets_which_slugs_were_withdrawn),
         TEST(a_store_of_schema_2_is_brought_up_with_all_it_holds),
+        TEST(a_store_of_schema_2_reads_its_peers_anew_for_their_receipts),
         TEST(a_table_lost_from_a_store_of_schema_1_is_damage),
         TEST(foreign_files_are_refused),
         TEST(what_is_no_file_or_no_directory_is_refused),
