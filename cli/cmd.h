@@ -56,6 +56,8 @@
       N_("exchange with labs out of reach by a file")) \
     C(history, "history", "historique", "agent", 0, 1, 1, N_("SLUG"), \
       N_("former revisions of an entry of this lab, where they are kept")) \
+    C(receipts, "receipts", "reçus recus", "reader", OPT_BIT(since), 0, 0, N_("[--since N]"), \
+      N_("which labs have erased what this one withdrew")) \
     C(compact, "compact", "compacter", "admin", 0, 0, 0, "", \
       N_("rid this machine's disk of what was withdrawn or replaced")) \
     C(backup, "backup", "sauvegarder", "admin", 0, 1, 1, N_("FILE"), \

@@ -96,6 +96,7 @@ static const char *const scripting[] = {
        "  key, recover, show, status, sync, bundle: a line for each value: path, value\n"
        "  fork     id, name, generation, from, n    repair  slug, kept, lost\n"
        "  history  rev, current, title    compact, backup, restore: as show\n"
+       "  receipts id, name, state, n, issued_at   state: erased behind silent void\n"
        "  id, init: the did:key alone     watch: NDJSON\n"),
     N_("\nJSON documents\n"
        "  {\"schema\":\"essaim.list/1\",\"items\":[…],\"total\":N,\"next\":CURSOR or null}\n"
@@ -109,6 +110,7 @@ static const char *const scripting[] = {
        "essaim.forks/1,\n"
        "  essaim.repair/1 (\"n\", \"merged\", \"conflicts\", \"frozen\"), essaim.lost/1,\n"
        "  essaim.history/1 (\"body\"): items\n"
+       "  essaim.receipts/1: items, \"n\", \"erased\", \"labs\"\n"
        "  essaim.backup/1 essaim.compact/1 essaim.export/1 essaim.forget/1 essaim.fork/1\n"
        "  essaim.id/1 essaim.import/1\n"
        "  (\"refused\") essaim.init/1 essaim.key/1 essaim.proof/1 essaim.recover/1 "

@@ -62,6 +62,16 @@ static void head_put(struct buf *into, const json_t *status)
                number(status, "disk.free"));
 }
 
+/* Only where something was withdrawn. */
+static void receipts_put(struct buf *into, const json_t *status)
+{
+    if (json_is_object(json_object_get(status, "receipts"))) {
+        buf_printf(into, _("erased       by %lld of %lld labs, up to head %lld\n"),
+                   number(status, "receipts.erased"), number(status, "receipts.labs"),
+                   number(status, "receipts.n"));
+    }
+}
+
 static void links_put(struct buf *into, const json_t *status)
 {
     size_t index = 0;
@@ -95,6 +105,7 @@ static enum err human_print(struct cli *cli, json_t *status)
     text_put(into, status, "id");
     buf_put_u8(into, '\n');
     head_put(into, status);
+    receipts_put(into, status);
     links_put(into, status);
     json_array_foreach(json_object_get(status, "warnings"), index, warning)
     {

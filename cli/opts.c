@@ -95,6 +95,9 @@ static enum err values_parse(struct opts *opts, struct flaw *flaw)
         err = number_parse(opts, OPT_wait, UINT32_MAX, &opts->wait, flaw);
     }
     if (err == ERR_OK) {
+        err = number_parse(opts, OPT_since, INT64_MAX, &opts->since, flaw);
+    }
+    if (err == ERR_OK) {
         err = number_parse(opts, OPT_if_rev, INT64_MAX, &opts->if_rev, flaw);
     }
     opts->timeout_ms = timeout_s * 1000;

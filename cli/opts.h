@@ -42,7 +42,8 @@
     X(root_key, N_("FILE"),      false, N_("where the root key is (else DIR/root.key)")) \
     X(from,     N_("LAB@HOST:PORT"), false, N_("a peer to come back from; may be given again")) \
     X(force,    NULL,            false, N_("sign on although newer heads may be lost")) \
-    X(wait,     N_("N"),         false, N_("until N peers hold this lab's newest entries"))
+    X(wait,     N_("N"),         false, N_("until N peers hold this lab's newest entries")) \
+    X(since,    N_("N"),         false, N_("up to head N (else the last that withdrew something)"))
 /* clang-format on */
 
 #define OPTS_LABS_MAX 64 /* --lab, where a command takes several */
@@ -63,6 +64,7 @@ struct opts {
     uint64_t timeout_ms;
     uint64_t wait;
     uint64_t if_rev;
+    uint64_t since;                  /* 0: not given */
     const char *labs[OPTS_LABS_MAX]; /* every --lab */
     unsigned lab_count;
     enum opts_color color;

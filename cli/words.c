@@ -35,6 +35,10 @@ static const char *const words[] = {
     N_("waiting"),
     N_("absent"),
     N_("refuses"),
+    /* what labs say to have erased */
+    N_("behind"),
+    N_("silent"),
+    N_("void"),
     /* refusals by the daemon */
     N_("a slug is 1 to 64 of a-z, 0-9 and hyphens, and starts with a letter or digit"),
     N_("unknown kind"),
@@ -73,6 +77,8 @@ static const char *const words[] = {
     N_("too many heads in a bundle"),
     N_("the bundle ends too early"),
     N_("the bundle goes on behind its end"),
+    N_("since is the number of a head"),
+    N_("after is what the last page gave as next"),
     N_("path is the full path of a file that is not there yet"),
     N_("another backup was just asked for"),
     N_("slug is that of an entry of this lab"),
@@ -122,12 +128,15 @@ static const char *const words[] = {
     N_("the head is malformed"),
     N_("the head does not belong to this catalogue"),
     N_("the digests are malformed"),
+    N_("a receipt is malformed"),
+    N_("the signature of a receipt does not verify"),
+    N_("the note of a withdrawal is damaged"),
     N_("the table of labs is damaged"),
     N_("a lab record is malformed or its signature does not verify"),
     N_("the table of heads is damaged"),
     N_("a table is out of order or cannot be searched"),
     N_("an arrival is missing or damaged"),
-    N_("there are not as many arrivals as heads, records and forks"),
+    N_("there are not as many arrivals as heads, records, forks and receipts"),
 };
 
 /* Warnings of `status` are tokens. */

@@ -2,7 +2,7 @@
 # bash completion for essaim(1)
 _essaim()
 {
-    local commands="init id publish withdraw list show status peers sync watch verify prove verify-proof fork repair bundle key recover history compact backup restore version help"
+    local commands="init id publish withdraw list show status peers sync watch verify prove verify-proof fork repair bundle key recover history receipts compact backup restore version help"
     local general="--dir --json --ndjson --csv --quiet --fields --limit --cursor --lang --color
         --yes --no-input --dry-run --timeout --help --version"
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command="" own="" i
@@ -32,7 +32,7 @@ _essaim()
         return
         ;;
     --fields | --limit | --cursor | --timeout | --name | --listen | --if-rev | --reason | --lab | \
-        --alias | --wait | --from)
+        --alias | --wait | --from | --since)
         return
         ;;
     --root-key)
@@ -49,6 +49,7 @@ _essaim()
     peers) own="--alias" ;;
     sync) own="--wait" ;;
     repair) own="--force" ;;
+    receipts) own="--since" ;;
     key) own="--root-key" ;;
     recover) own="--root-key --from --name --listen" ;;
     esac

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: EUPL-1.2
 # fish completion for essaim(1)
-set -l commands init id publish withdraw list show status peers sync watch verify prove verify-proof fork repair bundle key recover history compact backup restore version help
+set -l commands init id publish withdraw list show status peers sync watch verify prove verify-proof fork repair bundle key recover history receipts compact backup restore version help
 complete -c essaim -f
 complete -c essaim -n "not __fish_seen_subcommand_from $commands" -a "$commands"
 complete -c essaim -s d -l dir -r -a "(__fish_complete_directories)" -d "the lab's directory"
@@ -43,5 +43,6 @@ complete -c essaim -n "__fish_seen_subcommand_from recover" -l from -x -d "a pee
 complete -c essaim -n "__fish_seen_subcommand_from recover" -l name -x -d "the lab's name"
 complete -c essaim -n "__fish_seen_subcommand_from recover" -l listen -x -d "HOST:PORT"
 complete -c essaim -n "__fish_seen_subcommand_from repair" -l force -d "sign on although heads are lost"
+complete -c essaim -n "__fish_seen_subcommand_from receipts" -l since -x -d "up to this head"
 complete -c essaim -n "__fish_seen_subcommand_from sync" -l wait -x -d "until N peers hold them"
 complete -c essaim -n "__fish_seen_subcommand_from help" -a "$commands scripting"

@@ -170,6 +170,45 @@ class Erasure(lab.Case):
         self.assertNotEqual(hits(marker(3), made.dir), [])
         self.clean(made)
 
+    def test_each_lab_says_when_it_has_erased(self):
+        labs = self.labs_in_a_row("Ti Lab", "Région Sud", "Fabrik")
+        owner, middle, last = labs
+
+        def said(by=owner, *more):
+            answer = json.loads(by.good("receipts", "--json", *more))
+            return answer, {item["name"]: item["state"] for item in answer["items"]}
+
+        owner.publish([marked(i, 300) for i in range(20)])
+        lab.converge(labs, lambda: len(last.entries()) == 20)
+        answer, states = said()
+        self.assertEqual((answer["n"], answer["labs"]), (None, 3))
+        self.assertIsNone(owner.rpc("status")["receipts"])
+        done = json.loads(owner.good("withdraw", "fiche-7", "--erase", "--json"))
+        number = done["n"]
+        lab.converge(labs, lambda: len(last.entries()) == 19)
+        answer, states = said()
+        self.assertEqual(answer["n"], number)
+        self.assertEqual(states, {"Ti Lab": "erased", "Région Sud": "silent", "Fabrik": "silent"})
+        self.assertEqual(owner.rpc("status")["receipts"], {"erased": 1, "labs": 3, "n": number})
+        self.assertNotEqual(hits(marker(7), last.dir), [])
+        last.good("compact")
+        self.assertEqual(hits(marker(7), last.dir), [])
+        # By way of the lab between them, which has not erased yet.
+        lab.until(lambda: said()[1]["Fabrik"] == "erased", labs)
+        self.assertEqual(said()[1]["Région Sud"], "silent")
+        middle.good("compact")
+        lab.until(lambda: said()[0]["erased"] == 3, labs)
+        self.assertEqual(said(owner, "--since", str(number + 1))[1],
+                         {"Ti Lab": "behind", "Région Sud": "behind", "Fabrik": "behind"})
+        text = owner.good("receipts", "--fields", "name,state,n").splitlines()
+        self.assertIn(f"Fabrik\terased\t{number}", text)
+        self.clean(*labs)
+        for each in labs:  # and it lasts
+            self.assertEqual(each.stop(), 0)
+            each.start()
+        self.assertEqual(said()[0]["erased"], 3)
+        self.assertEqual(owner.cli("receipts", "--since", "x").returncode, 2)
+
     def test_a_dry_run_erases_nothing(self):
         made = self.lab()
         made.publish([marked(1)])
