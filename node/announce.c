@@ -84,6 +84,7 @@ struct announcement {
     struct buf records, heads, receipts;
     size_t record_count, head_count, fork_count, receipt_count;
     uint64_t upto;
+    bool more; /* what comes next has to wait for room */
 };
 
 /* A proof goes out by itself: ERR_MORE when it has to wait for what was gathered, or for room. */
@@ -175,6 +176,7 @@ static enum err announce_gather(struct node *node, struct link *link, struct txn
             err = announce_one(node, link, txn, &arrival, into);
         }
         if (err == ERR_MORE) {
+            into->more = true;
             break;
         }
         if (err != ERR_OK) {
@@ -226,7 +228,8 @@ static bool announce_open(const struct link *link)
 
 enum err announce_flush(struct node *node, struct link *link, struct txn *txn)
 {
-    while (announce_open(link) && !node->config.recovering) {
+    uint64_t snapshot = txn_snapshot(txn); /* most turns write nothing: there is nothing to read */
+    while (link->all_at != snapshot && announce_open(link) && !node->config.recovering) {
         defer(buf_done) struct buf records = {0};
         defer(buf_done) struct buf heads = {0};
         defer(buf_done) struct buf receipts = {0};
@@ -239,6 +242,7 @@ enum err announce_flush(struct node *node, struct link *link, struct txn *txn)
             return err;
         }
         if (what.upto == link->announced) {
+            link->all_at = what.more ? 0 : snapshot;
             break;
         }
         announce_send(node, link, &what);

@@ -137,7 +137,8 @@ struct link {
     bool receipts;      /* they understand them */
     bool skip_own;      /* what came from them need not go back … */
     uint64_t skip_from; /* … from this arrival on: their store may be an old copy */
-    uint64_t announced; /* our arrivals announced so far */
+    uint64_t announced; /* our arrivals announced so far … */
+    uint64_t all_at;    /* … which were all that this snapshot of the store holds; 0 = unknown */
     uint64_t acked;
     struct {
         uint64_t upto;

@@ -106,5 +106,7 @@ MUST_USE enum err txn_commit(struct txn *txn);
 void txn_end(struct txn *txn);
 bool txn_dirty(
     const struct txn *txn); /* a write transaction in which something was put or deleted */
+/* A number that grows with every commit: equal for two readers of the same state. */
+uint64_t txn_snapshot(const struct txn *txn);
 
 #endif

@@ -85,8 +85,6 @@ MUST_USE enum err txn_del(struct txn *txn, enum table table, struct bytes key);
 MUST_USE enum err txn_clear(struct txn *txn, enum table table);
 /* Something becomes garbage: notes it in `meta`, if it is not noted yet (store_erase_due). */
 MUST_USE enum err txn_erase_due(struct txn *txn);
-/* A number that grows with every commit: equal for two readers of the same state. */
-uint64_t txn_snapshot(const struct txn *txn);
 MUST_USE enum err txn_rows(struct txn *txn, enum table table, uint64_t *ret_count);
 /* Pages that LMDB may use again. */
 MUST_USE enum err txn_free_pages(struct txn *txn, uint64_t *ret_count);
