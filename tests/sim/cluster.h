@@ -34,6 +34,9 @@ void sim_blackout(struct sim *sim, unsigned lab);
 void sim_stop(struct sim *sim, unsigned lab);
 void sim_start(struct sim *sim, unsigned lab);
 bool sim_live(const struct sim *sim, unsigned lab);
+/* All labs start again as if they had been one network for long: each holds all records and has
+ * read its peers to their ends. Before any time went by. */
+void sim_old(struct sim *sim);
 
 /* `lab` knows `other`; with `dial` it has its address, too. */
 void sim_peer(struct sim *sim, unsigned lab, unsigned other, bool dial);
@@ -202,6 +205,10 @@ void sim_unchecked(struct sim *sim);
 /* What happened last, on stderr; with sim_telling everything as it happens (also SIM_LOG=1). */
 void sim_last(const struct sim *sim);
 void sim_telling(struct sim *sim);
+/* The commit of the tree that this was built from; and the line that says how a seed of a program
+ * that reads $SIM_SEED is lived again, on stderr. */
+void sim_commit(char *into, size_t size);
+void sim_blame(uint64_t seed, const char *program);
 
 /* ---- puppets: labs played by the test ---- */
 

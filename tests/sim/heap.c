@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/must.h"
 #include "tests/sim/state.h"
@@ -52,8 +53,10 @@ void sim_seed(struct sim *sim, uint64_t seed)
 void sim_trace_add(struct sim *sim, const void *bytes, size_t size)
 {
     const uint8_t *at = bytes;
-    for (size_t i = 0; i < size; i++) {
-        sim->trace = (sim->trace ^ at[i]) * 0x100000001b3ull; /* FNV-1a */
+    for (size_t i = 0; i < size; i += 8) {
+        uint64_t word = 0;
+        memcpy(&word, at + i, size - i < 8 ? size - i : 8);
+        sim->trace = rotl((sim->trace ^ word) * 0x100000001b3ull, 23); /* FNV-1a, in words */
     }
 }
 
@@ -144,6 +147,28 @@ void sim_last(const struct sim *sim)
     for (uint64_t i = from; i < sim->last_count; i++) {
         (void) fprintf(stderr, "%s\n", sim->last[i % SIM_LAST_COUNT]);
     }
+}
+
+void sim_commit(char *into, size_t size)
+{
+    (void) snprintf(into, size, "unknown");
+    FILE *git = popen("git -C '" SIM_SOURCE "' describe --always --dirty 2>/dev/null", "r");
+    if (git != NULL) {
+        char line[64];
+        if (fgets(line, sizeof line, git) != NULL) {
+            line[strcspn(line, "\n")] = 0;
+            (void) snprintf(into, size, "%s", line);
+        }
+        (void) pclose(git);
+    }
+}
+
+void sim_blame(uint64_t seed, const char *program)
+{
+    char commit[64];
+    sim_commit(commit, sizeof commit);
+    (void) fprintf(stderr, "seed %llu failed: commit %s; again with: SIM_SEED=%llu SIM_LOG=1 %s\n",
+                   (unsigned long long) seed, commit, (unsigned long long) seed, program);
 }
 
 void sim_fail(struct sim *sim, const char *format, ...)

@@ -240,6 +240,66 @@ unsigned sim_number(const struct sim *sim, const struct lab_id *id)
     return SIM_LABS_MAX;
 }
 
+/* ---- an old network ---- */
+
+/* Holds every other lab's record. */
+static void records_put(struct sim *sim, unsigned number, const struct lab_record *records)
+{
+    struct txn *txn = NULL;
+    uint64_t arrival = 0;
+    must(txn_begin_write(sim->labs[number]->store, &txn) == ERR_OK);
+    for (unsigned of = 0; of < sim->lab_count; of++) {
+        if (of != number) {
+            must(lab_put(txn, &records[of], buf_bytes(&sim->labs[of]->record), &sim->labs[of]->id,
+                         &arrival) == ERR_OK);
+        }
+    }
+    must(txn_commit(txn) == ERR_OK);
+}
+
+/* Has read its peers to their ends, and they hold its record. */
+static void peers_read(struct sim *sim, unsigned number, const uint64_t *lasts)
+{
+    struct txn *txn = NULL;
+    struct lab_id peer = {0};
+    struct peer_row row;
+    must(txn_begin_write(sim->labs[number]->store, &txn) == ERR_OK);
+    for (bool first = true; peer_next(txn, first, &peer, &row) == ERR_OK; first = false) {
+        unsigned of = sim_number(sim, &peer);
+        must(of < sim->lab_count);
+        row.has_index = true;
+        memcpy(row.index, store_index(sim->labs[of]->store), INSTANCE_SIZE);
+        row.cursor = lasts[of];
+        row.generation_known = 1;
+        must(peer_put(txn, &row) == ERR_OK);
+    }
+    must(txn_commit(txn) == ERR_OK);
+}
+
+void sim_old(struct sim *sim)
+{
+    struct lab_record *records = calloc(sim->lab_count, sizeof *records);
+    uint64_t *lasts = calloc(sim->lab_count, sizeof *lasts);
+    must(records != NULL && lasts != NULL);
+    for (unsigned lab = 0; lab < sim->lab_count; lab++) {
+        must(lab_record_open(buf_bytes(&sim->labs[lab]->record), &records[lab]) == ERR_OK);
+    }
+    for (unsigned lab = 0; lab < sim->lab_count; lab++) {
+        struct txn *txn = NULL;
+        records_put(sim, lab, records);
+        must(txn_begin_read(sim->labs[lab]->store, &txn) == ERR_OK);
+        must(arrival_last(txn, &lasts[lab]) == ERR_OK);
+        txn_end(txn);
+    }
+    for (unsigned lab = 0; lab < sim->lab_count; lab++) {
+        peers_read(sim, lab, lasts);
+        sim_crash(sim, lab);
+        sim_start(sim, lab);
+    }
+    free(records);
+    free(lasts);
+}
+
 /* ---- what a test does to it ---- */
 
 void sim_map(struct sim *sim, uint64_t size)

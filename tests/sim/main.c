@@ -6,7 +6,7 @@
  *     essaim-sim --file FILE        the seeds of a file, each with the faults it names or all
  *     essaim-sim --seed S --trace [--until MS] [--faults a,b,…] [--labs N] [--acts N]
  *     essaim-sim --seed S --minimise
- *     essaim-sim --split LABS [--hours H] [--seed S] [--count N]      split.c
+ *     essaim-sim --split LABS [--hours H] [--grow] [--seed S] [--count N]     split.c
  *
  * Each failure is printed with its seed, the commit, the faults and the last events; exit 1 when
  * there is one. --seconds stops after that time and says how far it came. --minimise looks for the
@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/must.h"
+#include "tests/sim/cluster.h"
 #include "tests/sim/split.h"
 #include "tests/sim/swarm.h"
 
@@ -70,26 +71,12 @@ static void faults_print(unsigned faults)
     (void) printf("%s", comma[0] == 0 ? "none" : "");
 }
 
-/* The commit of the tree that this was built from. */
-static void commit_print(void)
-{
-    char line[64] = "unknown";
-    FILE *git = popen("git -C '" SIM_SOURCE "' describe --always --dirty 2>/dev/null", "r");
-    if (git != NULL) {
-        if (fgets(line, sizeof line, git) != NULL) {
-            line[strcspn(line, "\n")] = 0;
-        }
-        (void) pclose(git);
-    }
-    (void) printf("%s", line);
-}
-
 static void failure_print(const struct swarm_options *options, const struct swarm_result *result)
 {
-    (void) printf("seed %llu failed: %s\n  commit ", (unsigned long long) options->seed,
-                  result->failure);
-    commit_print();
-    (void) printf(", faults ");
+    char commit[64];
+    sim_commit(commit, sizeof commit);
+    (void) printf("seed %llu failed: %s\n  commit %s, faults ", (unsigned long long) options->seed,
+                  result->failure, commit);
     faults_print(result->faults);
     (void) printf(", %u labs, %u acts; again with: essaim-sim --seed %llu --trace\n", result->labs,
                   result->acts, (unsigned long long) options->seed);
@@ -284,6 +271,8 @@ static bool options_read(struct job *job, int argc, char **argv)
             job->fail_fast = true;
         } else if (strcmp(argv[i], "--trace") == 0) {
             job->options.telling = true;
+        } else if (strcmp(argv[i], "--grow") == 0) {
+            job->split.grow = true;
         } else if (strcmp(argv[i], "--minimise") == 0) {
             job->minimise = true;
         } else if (option_read(job, argv[i], i + 1 < argc ? argv[i + 1] : NULL)) {
@@ -302,7 +291,11 @@ static void lengthen(struct job *job)
         return;
     }
     job->count = job->file == NULL && job->count > 1 ? 20000 : job->count;
-    job->split.labs = job->split.labs > 0 ? 1000 : 0;
+    if (job->split.labs > 0) { /* five seeds of the whole size, from nothing */
+        job->split.labs = 1000;
+        job->split.grow = true;
+        job->count = 5;
+    }
 }
 
 int main(int argc, char **argv)
@@ -317,7 +310,7 @@ int main(int argc, char **argv)
                                "       essaim-sim --file FILE\n"
                                "       essaim-sim --seed S [--trace] [--until MS] [--faults A,B] "
                                "[--labs N] [--acts N] [--minimise]\n"
-                               "       essaim-sim --split LABS [--hours H]\n");
+                               "       essaim-sim --split LABS [--hours H] [--grow]\n");
         return 2;
     }
     lengthen(&job);

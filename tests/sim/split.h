@@ -9,6 +9,7 @@
 struct split_options {
     uint64_t seed;
     unsigned labs, hours;
+    bool grow; /* from labs that know their peers alone */
 };
 
 struct split_result {

@@ -14,6 +14,7 @@
  *   liar.c     what a dishonest lab makes of its messages
  *   puppet.c   a lab played by the test itself
  *   wrap.c     the functions of proto/ and store/ that the simulator stands in front of
+ *   memo.c     those that it remembers, to be quick
  */
 #ifndef ESSAIM_TESTS_SIM_STATE_H
 #define ESSAIM_TESTS_SIM_STATE_H
@@ -222,11 +223,26 @@ enum err __wrap_txn_commit(struct txn *txn);
 enum err __real_txn_commit(struct txn *txn);
 enum err __wrap_session_send(struct session *session, struct bytes message);
 enum err __real_session_send(struct session *session, struct bytes message);
+/* memo.c, by the linker's --wrap */
 enum err __wrap_sign_verify(enum hash_tag tag, struct bytes payload,
                             const uint8_t public_key[KEY_SIZE],
                             const uint8_t signature[SIGNATURE_SIZE]);
 enum err __real_sign_verify(enum hash_tag tag, struct bytes payload,
                             const uint8_t public_key[KEY_SIZE],
                             const uint8_t signature[SIGNATURE_SIZE]);
+void __wrap_sign_bytes(enum hash_tag tag, struct bytes payload,
+                       const uint8_t secret[SIGN_SECRET_SIZE],
+                       uint8_t ret_signature[SIGNATURE_SIZE]);
+void __real_sign_bytes(enum hash_tag tag, struct bytes payload,
+                       const uint8_t secret[SIGN_SECRET_SIZE],
+                       uint8_t ret_signature[SIGNATURE_SIZE]);
+int __wrap_crypto_scalarmult(unsigned char *ret_shared, const unsigned char *secret,
+                             const unsigned char *point);
+int __real_crypto_scalarmult(unsigned char *ret_shared, const unsigned char *secret,
+                             const unsigned char *point);
+int __wrap_crypto_scalarmult_base(unsigned char *ret_point, const unsigned char *secret);
+int __real_crypto_scalarmult_base(unsigned char *ret_point, const unsigned char *secret);
+struct hash __wrap_hash_of_two(enum hash_tag tag, struct bytes first, struct bytes second);
+struct hash __real_hash_of_two(enum hash_tag tag, struct bytes first, struct bytes second);
 
 #endif

@@ -1,42 +1,11 @@
 /* SPDX-License-Identifier: EUPL-1.2 */
 /*
  * tests/sim/wrap.c: where the simulator stands between the rooms, by the linker's --wrap: in front
- * of the disk (txn_commit), of every message that leaves (session_send), and of the signature
- * check, which costs most: the same bytes are verified once (a table keyed by their hash).
+ * of the disk (txn_commit) and of every message that leaves (session_send).
  */
-#include <sodium.h>
-#include <string.h>
-
 #include "base/must.h"
 #include "store/txn.h"
 #include "tests/sim/state.h"
-
-#define MEMO_COUNT (1u << 18)
-
-static uint8_t memo[MEMO_COUNT][16]; /* all zero: free */
-
-enum err __wrap_sign_verify(enum hash_tag tag, struct bytes payload,
-                            const uint8_t public_key[KEY_SIZE],
-                            const uint8_t signature[SIGNATURE_SIZE])
-{
-    uint8_t key[16];
-    crypto_generichash_state state;
-    must(crypto_generichash_init(&state, NULL, 0, sizeof key) == 0);
-    must(crypto_generichash_update(&state, hash_tag_bytes(tag), 16) == 0);
-    must(crypto_generichash_update(&state, public_key, KEY_SIZE) == 0);
-    must(crypto_generichash_update(&state, signature, SIGNATURE_SIZE) == 0);
-    must(crypto_generichash_update(&state, payload.data, payload.size) == 0);
-    must(crypto_generichash_final(&state, key, sizeof key) == 0);
-    uint8_t *slot = memo[be32_get(key) % MEMO_COUNT];
-    if (memcmp(slot, key, sizeof key) == 0) {
-        return ERR_OK;
-    }
-    enum err err = __real_sign_verify(tag, payload, public_key, signature);
-    if (err == ERR_OK) {
-        memcpy(slot, key, sizeof key);
-    }
-    return err;
-}
 
 static enum err commit(struct txn *txn, struct sim_lab *lab)
 {
