@@ -17,7 +17,10 @@
 #include "base/must.h"
 #include "tests/sim/cluster.h"
 
-#define SWARM_LABS_MAX 14
+#define SWARM_LABS_MAX 52
+#define SMALL_LABS_MAX 12 /* honest ones, of most seeds … */
+#define LARGE_LABS 50     /* … but of one in LARGE_EVERY */
+#define LARGE_EVERY 250
 #define SWARM_SLUGS 24
 #define SWARM_LOT 2200
 #define SWARM_QUOTA 30
@@ -151,7 +154,10 @@ static void draw(struct life *life, const struct swarm_options *options)
     }
     life->guards = pick(life, 2) == 0;
     sim_guards(life->sim, life->guards);
-    life->honest = 2 + pick(life, SWARM_LABS_MAX - 4);
+    life->honest = 2 + pick(life, SMALL_LABS_MAX - 2);
+    if (options->seed % LARGE_EVERY == LARGE_EVERY / 2) {
+        life->honest = LARGE_LABS;
+    }
     if (options->labs_max != 0 && life->honest > options->labs_max) {
         life->honest = options->labs_max;
     }

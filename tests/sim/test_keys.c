@@ -344,7 +344,7 @@ static void copy_of_some_age(uint64_t seed, unsigned before, unsigned after, uns
 static void a_copy_of_any_age_makes_no_fork_where_the_guard_survived(void **state)
 {
     (void) state;
-    unsigned lives = getenv("ESSAIM_LONG") != NULL ? 1000 : 40;
+    unsigned lives = getenv("ESSAIM_LONG") != NULL ? 1000 : 200;
     for (unsigned i = 0; i < lives; i++) {
         unsigned dice = (i + 1) * 2654435761u;
         copy_of_some_age(400 + i, 1 + (dice >> 4) % 7, (dice >> 10) % 9,
