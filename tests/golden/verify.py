@@ -29,13 +29,14 @@ def number(low, end=1 << 64):
 
 SHAPES = {
     "u": number(0), "n": number(1), "stream": number(0, 1 << 32), "1": number(1, 2),
-    **{word: text(word, 7) for word in ("lab", "head", "fork", "recover", "erased")},
+    **{word: text(word, 7) for word in ("lab", "head", "fork", "recover", "erased", "proof")},
     "name": text("[^\t\n\r]+", 64), "slug": text("[a-z0-9][a-z0-9-]*", 64),
     "kind": text("[a-z][a-z0-9-]*", 32), "audience": text("[a-z0-9][a-z0-9:._-]*", 64),
     "reason": text("[^\t\n\r]*", 200), "byte": number(0, 256), "size": number(1, 524289),
     "b16": sized(16, 16), "b32": sized(32, 32), "b64": sized(64, 64), "bin": sized(0, 65535),
     "RECORD": sized(1, 8192), "HEAD": sized(1, 512), "ENTRY": sized(1, 61440),
-    "b16s": sized(0, 65535, 16), "b48s": sized(0, 65535, 48), "digests": sized(0, 8192, 8192),
+    "b16s": sized(0, 65535, 16), "b48s": sized(0, 65535, 48),
+    "pairs": sized(0, 1 << 24, 48), "digests": sized(0, 8192, 8192),
     "part": sized(1, 61440), "opened": lambda v: type(v) is bytes and len(v) in (8, 32, 33),
     "map": lambda v: type(v) is dict, "arrived": lambda v: shaped(v, "u HEAD"),
     "RECEIPT": sized(1, 61440), "row": lambda v: shaped(v, "b32 audience n n"),
@@ -69,9 +70,8 @@ def root(entries):
     while len(level) > 1:
         level = [digest("node", level[i] + level[i + 1]) for i in range(0, len(level), 2)]
     return level[0], digests
-def signed(data, purpose, key=None):
-    """Form, then fields, then the signature; heads and receipts are signed by the key given,
-    the others by the lab they name."""
+def form(data, purpose):
+    """The fields of a signed object, its payload and signature."""
     size, shapes = {"lab": (8192, "lab 1 b32 n name b32 b32 u good*"),
                     "head": (512, "head 1 b32 b32 n audience n u u b32 b32 u b16"),
                     "erased": (61440, "erased 1 b32 n n u b32 row*"),
@@ -83,8 +83,13 @@ def signed(data, purpose, key=None):
     want(purpose != "lab" or len(items[8]) <= (32 if items[3] > 1 else 0), "last_good")
     rows = [row[:2] for row in items[7]] if purpose == "erased" else []
     want(all(a < b for a, b in zip(rows, rows[1:])) and len(rows) <= 1000, "rows")
-    VerifyKey(key or items[2]).verify(tag(purpose) + parts[0], parts[1])
-    return items, digest("headhash", parts[0])
+    return items, *parts
+def signed(data, purpose, key=None):
+    """Form, then fields, then the signature; heads and receipts are signed by the key given,
+    the others by the lab they name."""
+    items, payload, signature = form(data, purpose)
+    VerifyKey(key or items[2]).verify(tag(purpose) + payload, signature)
+    return items, digest("headhash", payload)
 def fold(start, history, items, below):
     """From history(start) over an opening's items: the number and the history they lead to, and
     the trunk's hashes. `below`: the trunk's histories before."""
@@ -129,6 +134,29 @@ def fork(data):
         at_k.append(trunk.get(k, own_hash))
     want(at_k[0] != at_k[1], "the same at k")
     return [record[2], k, value[5] == value[8], a_hash, b_hash, *at_k]
+
+def proof(data):
+    """§7: the lab, the head's hash, the slug, the leaf or None."""
+    value = decode(data)
+    want(len(data) <= 1 << 24 and shaped(value, "proof 1 RECORD HEAD slug ENTRY? pairs b32*"))
+    record = signed(value[2], "lab")[0]
+    head, head_hash = signed(value[3], "head", record[5])
+    want(head[3:5] == record[2:4] and len(value[7]) == 8, "not of one lab and generation")
+    slug_hash, leaf = digest("slug", value[4].encode(), 16), None
+    pairs = [value[6][i:i + 48] for i in range(0, len(value[6]), 48)]
+    want(all(a[:16] < b[:16] for a, b in zip(pairs, pairs[1:])), "pairs do not ascend")
+    want(all(pair[0] == slug_hash[0] for pair in pairs), "of another bucket")
+    top, at = digest("bucket", value[6]), slug_hash[0]
+    for sibling in value[7]:
+        top = digest("node", sibling + top if at % 2 else top + sibling)
+        at //= 2
+    want(top == head[9], "another root")
+    leaves = [pair[16:] for pair in pairs if pair[:16] == slug_hash]
+    if value[5] is not None:
+        leaf = digest("leaf", value[5])
+        want(entry(value[5])[0] == value[4], "another slug")
+    want(leaves == ([] if leaf is None else [leaf]), "another entry, or none")
+    return [record[2], head_hash, value[4], leaf]
 
 # ---- §6: messages
 MESSAGES = {1: "u u b32 b32 u RECORD? u b16 b16? u", 2: "RECORD*", 3: "u arrived*",
@@ -204,8 +232,14 @@ def accepted(v, one):
     return True
 
 raw = bytes.fromhex
-with open(sys.argv[1], encoding="utf-8") as file:
-    VECTORS = json.load(file, object_hook=lambda o: raw(o["bin"]) if set(o) == {"bin"} else o)
-WRONG = [f"good fact number {i}" for i, fact in enumerate(good(VECTORS)) if not fact] + [
-    str(one) for one in VECTORS["bad"] if accepted(VECTORS, one) != bool(one.get("ok"))]
-sys.exit("\n".join(WRONG) or print(f"{len(VECTORS['bad'])} bad and all good vectors: as due"))
+def load(path):
+    with open(path, encoding="utf-8") as file:
+        return json.load(file, object_hook=lambda o: raw(o["bin"]) if set(o) == {"bin"} else o)
+def main():
+    v = load(sys.argv[1])
+    wrong = [f"good fact number {i}" for i, fact in enumerate(good(v)) if not fact] + [
+        str(one) for one in v["bad"] if accepted(v, one) != bool(one.get("ok"))]
+    return "\n".join(wrong) or print(f"{len(v['bad'])} bad and all good vectors: as due")
+
+if __name__ == "__main__":
+    sys.exit(main())
