@@ -297,6 +297,11 @@ static void proof_check(struct run *run)
     }
     must(fork_encode(parts.record, parts.k, &parts.branches[0], &parts.branches[1], &bytes) ==
          ERR_OK);
+    struct fork_branch no_head = parts.branches[0];
+    struct buf nothing = {0};
+    no_head.head = parts.record;
+    must(fork_encode(parts.record, parts.k, &no_head, &parts.branches[1], &nothing) != ERR_OK);
+    must(nothing.size == 0);
     if (change > 1) {
         size_t at = choose(choices, bytes.size);
         uint8_t bits = choose_byte(choices);

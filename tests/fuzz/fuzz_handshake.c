@@ -15,6 +15,7 @@ struct shake {
     struct choices choices;
     unsigned victim; /* 0 to 2: this message may be altered; 3: none */
     bool touched;
+    struct noise *dead; /* whose handshake is over before its end; NULL: none yet */
 };
 
 /* What arrives instead of `size` bytes at `message`; its new size. */
@@ -68,6 +69,7 @@ static bool pass(struct shake *shake, unsigned number)
     enum err err = noise_write(from, payload, message, &size);
     must(err == ERR_OK || (err == ERR_DECRYPT && shake->touched));
     if (err != ERR_OK) {
+        shake->dead = from;
         return false;
     }
     must(size == payload.size + overheads[number]);
@@ -87,6 +89,7 @@ static bool pass(struct shake *shake, unsigned number)
     }
     free(wire);
     free(plain);
+    shake->dead = err == ERR_OK ? NULL : to;
     return err == ERR_OK;
 }
 
@@ -127,6 +130,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(shake.touched == (number < 3));
     if (number == 3) {
         transport_check(&shake);
+    }
+    if (shake.dead != NULL) { /* who refused one message takes and makes no other */
+        uint8_t room[200];
+        size_t given = 0;
+        must(noise_read(shake.dead, bytes_of(NULL, 0), room, &given) == ERR_DECRYPT);
+        must(noise_write(shake.dead, bytes_of(NULL, 0), room, &given) == ERR_DECRYPT);
     }
     noise_done(&shake.sides[0]);
     noise_done(&shake.sides[1]);

@@ -50,6 +50,25 @@ static void flip_check(struct bytes bytes, size_t number)
     free(copy);
 }
 
+/* Nobody signs what nobody would open. */
+static void sign_check(const struct head *head)
+{
+    struct head bad[] = {*head, *head, *head};
+    bad[0].n = 0;
+    bad[1].generation = 0;
+    bad[2].audience[0] = '-';
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct buf into = {0};
+        must(head_sign(&bad[i], signing_secret, &into) == ERR_INVALID);
+        must(into.size == 0);
+    }
+    struct head newer = *head;
+    newer.generation++;
+    newer.n = 1;
+    must(newer.generation == 0 ||
+         (head_compare(head, &newer) < 0 && head_compare(&newer, head) > 0));
+}
+
 static void payload_check(struct bytes payload)
 {
     static const struct scan_limits limits = {.depth_max = PACK_DEPTH_MAX,
@@ -64,6 +83,7 @@ static void payload_check(struct bytes payload)
     if (head_open(buf_bytes(&object), signing_public, &head) == ERR_OK) {
         flip_check(buf_bytes(&object), be16_get(head.root.bytes));
         flip_check(buf_bytes(&object), 7 * payload.size);
+        sign_check(&head);
     }
     buf_done(&object);
 }

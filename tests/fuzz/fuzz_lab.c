@@ -49,6 +49,20 @@ static void flip_check(struct bytes bytes, size_t number)
     free(copy);
 }
 
+/* Nobody signs what nobody would open. */
+static void sign_check(const struct lab_record *record)
+{
+    struct lab_record bad[] = {*record, *record, *record};
+    bad[0].generation = 0;
+    bad[1].name = bytes_of_str("two\nlines");
+    bad[2].last_good_count = LAST_GOOD_MAX + 1;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct buf into = {0};
+        must(lab_record_sign(&bad[i], lab_secret, &into) == ERR_INVALID);
+        must(into.size == 0);
+    }
+}
+
 static void payload_check(struct bytes bytes)
 {
     uint8_t *copy = fuzz_copy(bytes);
@@ -66,6 +80,7 @@ static void payload_check(struct bytes bytes)
         if (lab_record_open(buf_bytes(&object), &record) == ERR_OK) {
             flip_check(buf_bytes(&object), be16_get(copy + LAB_AT + KEY_SIZE - 1));
             flip_check(buf_bytes(&object), 7 * bytes.size);
+            sign_check(&record);
         }
         buf_done(&object);
     }

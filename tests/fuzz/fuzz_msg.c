@@ -335,7 +335,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         decode_check(choices.left);
         return 0;
     }
+    static const uint8_t much[MSG_SIZE_MAX + 1];
     struct msg msg = {0}, back;
+    must(msg_decode(BYTES_OF_ARRAY(much), &back) == ERR_SIZE);
     struct buf one = {0}, two = {0}, wire = {0};
     choose_msg(&choices, &msg, &one, &two);
     msg_encode(&msg, &wire);

@@ -28,6 +28,10 @@ static enum err opened(struct bytes bytes, struct buf *again)
          err == ERR_SIGNATURE);
     if (err == ERR_OK && memcmp(named.bytes, lab.bytes, KEY_SIZE) == 0) {
         must(recover_sign(&lab, root_secret, link_pk, issued_at, again) == ERR_OK);
+        struct lab_id other = lab;
+        struct buf unused = {0};
+        other.bytes[0] ^= 1;
+        must(recover_sign(&other, root_secret, link_pk, issued_at, &unused) == ERR_INVALID);
     }
     return err;
 }

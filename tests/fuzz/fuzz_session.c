@@ -9,6 +9,7 @@
  * both handshakes got through unchanged, whenever they are.
  */
 #include "base/limits.h"
+#include "proto/noise.h"
 #include "proto/session.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -49,6 +50,8 @@ static void send(struct pair *pair, unsigned side)
 {
     struct way *way = &pair->ways[side];
     size_t size = choose(&pair->choices, 200);
+    bool rekey = size == 14; /* a message that the session itself would make */
+    size = rekey ? 2 : size;
     size = size > 190 ? MSG_SIZE_MAX - (200 - size) : size;
     if (!session_ready(pair->sessions[side]) || way->sent_count == SENT_MAX) {
         return;
@@ -58,11 +61,14 @@ static void send(struct pair *pair, unsigned side)
     uint8_t *content = malloc(size + 1);
     must(content != NULL);
     fuzz_fill(content, size, sent->number);
+    if (rekey) {
+        memcpy(content, "\x91\x0e", 2);
+    }
     enum err err = session_send(pair->sessions[side], bytes_of(content, size));
     must(err == (size == 0 ? ERR_SIZE : ERR_OK));
     free(content);
     collect(pair, side);
-    if (err == ERR_OK) {
+    if (err == ERR_OK && !rekey) {
         sent->end = way->sent.size;
         way->sent_count++;
     }
@@ -196,6 +202,26 @@ static void check(struct pair *pair)
     }
 }
 
+/* A first message that carries something: no handshake of ours. */
+static void payload_check(struct bytes payload)
+{
+    static const uint8_t link[2][KEY_SIZE] = {{1}, {2}}, ephemeral[2][KEY_SIZE] = {{3}, {4}};
+    struct noise noise;
+    struct bytes unused;
+    uint8_t wire[2 + KEY_SIZE + 16];
+    size_t size = 0;
+    enum err err = ERR_OK;
+    must(noise_init(&noise, true, bytes_of_str("essaim\1"), link[0], ephemeral[0]) == ERR_OK);
+    must(noise_write(&noise, payload, wire + 2, &size) == ERR_OK);
+    noise_done(&noise);
+    be16_put(wire, (uint16_t) size);
+    struct session *session = session_new(false, link[1], ephemeral[1], &err);
+    must(session != NULL);
+    must(session_feed(session, bytes_of(wire, 2 + size)) == ERR_OK);
+    must(session_next(session, &unused) == (payload.size == 0 ? ERR_MORE : ERR_MALFORMED));
+    session_free(session);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct pair pair = {.choices = {.left = bytes_of(data, size)}};
@@ -218,6 +244,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         act(&pair);
     }
     check(&pair);
+    for (unsigned side = 0; side < 2; side++) {
+        must(!session_ready(pair.sessions[side]) || session_remote(pair.sessions[side]) != NULL);
+        static const uint8_t much[PEER_IN_SIZE_MAX + 1];
+        must(session_feed(pair.sessions[side], BYTES_OF_ARRAY(much)) == ERR_FULL);
+    }
+    session_free(NULL);
+    payload_check(bytes_of(data, size > 16 ? 16 : size));
     for (unsigned side = 0; side < 2; side++) {
         session_free(pair.sessions[side]);
         buf_done(&pair.ways[side].sent);

@@ -35,6 +35,14 @@ const char *scratch_path(void)
     return store_path;
 }
 
+const char *scratch_beside(void)
+{
+    static char path[240];
+    (void) scratch_path();
+    (void) snprintf(path, sizeof path, "%s/copy", directory);
+    return path;
+}
+
 bool scratch_saved(void)
 {
     return image.size > 0;

@@ -13,6 +13,8 @@
 /* For store_open. The directory above it is made at the first call ($ESSAIM_SIM_DIR, or /dev/shm)
  * and removed when the process ends well. */
 const char *scratch_path(void);
+/* A path beside it where nothing is yet, for a copy; whoever made one there removes it. */
+const char *scratch_beside(void);
 bool scratch_saved(void);
 /* Keeps the closed store's file in memory; writes it back. */
 void scratch_save(void);

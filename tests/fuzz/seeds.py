@@ -120,6 +120,61 @@ def signed(payload):
     return pack([payload, bytes(64)])
 
 
+# Forms of texts: right ones, and ones next to them.
+TEXTS = """fr pt-BR x-a i-klingon x a toolongword fr- fr-waytoolong1 zh-Hant-TW
+https://ville.example/a http:///a https://?a https://#a ftp:/x mailto:a@b.example javascript:x data:x
+tel:+33 urn:isbn:1 foo:bar 1http://a http+x://a ht_tp://a : a: https://a<b https://a>b https://a"b
+https://a\\b https://a`b geo:1 GIT+SSH://h
+contact@ville.example jean.dupont@ville.example a@b @b.c a@ a@b. a@.b a@@b.c a@b.c. j.dupont@a.b
+jean.lab@v.f mairie.x@v.f jean.d@v.f jean.dupont j1.du2@v.f
+2026-02-28 2026-02-29 2024-02-29 2000-02-29 1900-02-29 0000-01-01 2026-13-01 2026-00-01 2026-04-31
+2026-1-01 2026/01/01 2026-01/01 20x6-01-01 2026-0x-01 2026-01-00
+2026-01-01T00:00:00Z 2026-01-01T24:00:00Z 2026-01-01T00:60:00Z 2026-01-01T00:00:60Z
+2026-01-01T00:00:61Z 2026-01-01T00:00:00.5Z 2026-01-01T00:00:00.Z 2026-01-01T00:00:00.xZ
+2026-01-01T00:00:00,5Z 2026-01-01T00:00:00+Z 2026-01-01t00:00:00Z 2026-01-01T00-00:00Z
+2026-01-01T00:00-00Z 2026-01-01T00:00:000 2026-02-30T00:00:00Z
+com:75056 com:2A004 com:00001 com:97105 com:7505 com:9900x com:99001 com:2C004 dep:2A dep:2B dep:2C
+dep:3A dep:01 dep:00 dep:96 dep:971 dep:990 dep:1 dep:1234 reg:11 reg:1 reg:1a epci:200054781 epci:2
+nuts:FR10 nuts:F nuts:FR1011 nuts:fr nuts:Fr FR FR- FR-A FR-IDF FR-IDFX FR_A FR-a Fr-A fR be:1 be: :1
+Be:1 be:a/b be:a.b_c-d fr Fr
+siren:217500016 siren:217500017 siren:21750001 siren:21750001x siret:21750001600019
+siret:35600000000048 siret:35600000049837 siret:35600000049838 siret:2175 rna:W751234567 rna:W75
+rna:X751234567 rna:W75123456- wikidata:Q42 wikidata:Q wikidata:P42 wikidata:Q4x ror:02feahw73
+ror:02feahw7 ror:02feahw7- other
+CC-BY-4.0 etalab-2.0 GPL(1):a+b a/b a_b
+velo-ecole did:key:z6Mkon3Necd6NkkyfoGoHxid2znGc59LU3K7mubaRcFbLfLX/velo
+did:key:z6Mkon3Necd6NkkyfoGoHxid2znGc59LU3K7mubaRcFbLfLX
+did:key:z6Mkon3Necd6NkkyfoGoHxid2znGc59LU3K7mubaRcFbLfLX/
+did:key:z6Mkon3Necd6NkkyfoGoHxid2znGc59LU3K7mubaRcFbLfLX/- did:key:z6Mk/velo ../x""".split()
+TEXTS += ["", " CC", "CC BY", "f" * 64, "F" * 64, "f" * 63, "g" * 64, "a" * 201, "https://a b",
+          "https://" + "a" * 3000, "a@" + "b" * 260 + ".c", "x" * 36, "be:" + "a" * 70, "\u00e9@b.c",
+          "jean.dup\u00f4nt@v.f", *("https://a" + mark for mark in
+                                   "\u00a0\u00ad\u061c\u1680\u2000\u200f\u2010\u2028\u202f\u2030"
+                                   "\u205f\u206f\u2070\u3000\ufeff\u007f\u0080\u00e9\U0001f41d")]
+# Bodies whose fields hold each of them, and what else a field must not be.
+FIELDS = ["audience", "body", "contact", "created", "data_licence", "id", "kind", "lang", "licence",
+          "links", "mt", "orgs", "relations", "rev", "review_by", "same_as", "seeking", "slug",
+          "source", "summary", "tags", "territory", "themes", "title", "updated", "url"]
+ODD = [None, True, 0, b"x", [], {}, [1], {"fr": 1}, {"fr": ""}, {"": "a"}, {"zz-": "a"}, "x" * 501,
+       ["a"] * 21, ["x" * 41], [{}], [["a"]], ["01", "1", "10"], {"en": "a", "fr": "b"},
+       {"email": "jean.dupont@ville.example"}, {"email": "no"}, {"url": "no"}, {"zz": 1},
+       [{"rel": "repo", "url": "https://a.example"}], [{"rel": "zz", "title": 1, "url": "x"}],
+       [{"id": "siren:217500017", "name": "V", "role": "owner", "type": "x"}], [{"role": "zz"}],
+       [{"rel": "answers", "to": "a"}], [{"rel": "zz", "to": "-"}],
+       {"fetched": "2026-01-01T00:00:00Z", "format": "csv", "id": "1", "licence": "MIT",
+        "sha256": "f" * 64, "url": "https://a.example"},
+       {"fetched": "x", "sha256": "x", "url": "x"}, "javascript:x", "\u0301", ["a", "a"],
+       "\u00e9" * 260]
+
+
+def odd_bodies():
+    for odd in ODD + [[text for text in TEXTS if len(text) < 40][i::9] for i in range(9)]:
+        for part in range(0, len(FIELDS), 9):
+            yield {field: odd for field in FIELDS[part:part + 9]}
+    yield {"summary": "S", "title": "T" * 201, "x" * 300: {"y" * 300: 1}, "\u00e9" * 200: 1}
+    yield {f"f{i:03}": [i] for i in range(100)}
+
+
 MESSAGES = [
     [1, 1, 0, NETWORK, KEY, 1, signed(lab(1, [])), 0, INSTANCE, None, 0],
     [1, 1, 0, NETWORK, KEY, 3, None, 1, INSTANCE, INSTANCE, 300],
@@ -181,6 +236,12 @@ def seeds():
     for body in ({}, {"title": "A"}, BODY, {"title": 3, "tags": "x", "unknown": [{}]}):
         for kind in ("innovation", "lab", "event"):
             yield "entry", entry("s-1", 70000, kind, body)
+    for body in odd_bodies():
+        yield "entry", entry("s-1", 1, "need", body)
+    yield "entry", pack({"a": 1})
+    yield "entry", pack(["-", 1, "need", {}])
+    for text in TEXTS:
+        yield "pattern", text.encode()
     for payload in (lab(1, []), lab(2**32, [[NETWORK, "public", 1, KEY]] * 3), lab(0, [])):
         yield "lab", b"\0" + payload
     yield "lab", b"\1" + signed(lab(1, []))
@@ -197,6 +258,10 @@ def seeds():
     yield "head", b"\1" + signed(head(1))
     for message in MESSAGES:
         yield "msg", b"\0" + pack(message)
+        for i, item in enumerate(message):
+            for wrong in (None, [[]], 2**64 - 1):
+                if wrong != item:
+                    yield "msg", b"\0" + pack(message[:i] + [wrong] + message[i + 1:])
     for number in range(14):
         yield "msg", bytes([1, number]) + bytes(range(1, 120))
     yield "did", KEY
@@ -210,7 +275,29 @@ def seeds():
         yield "session", bytes([first]) + bytes([0, 0, 50, 0, 9, 1, 3, 120, 1, 10, 0, 14, 9, 0]) * 3
 
 
+DID = "did:key:z6MktwupdmLXVVqTzCw4i46r4uGyosGXRnR3XjN4Zq7oMMsw"
+COMMANDS = [
+    "publish\n-\n--dry-run\n--json", "list\n--limit\n10\n--fields=lab,title.fr\n--kind=need\n--mine",
+    "sync\n--wait=2\n--timeout\n30", "recover\n--from\n" + DID + "@a:1\n--from=" + DID + "@b:2",
+    "bundle\nexport\n--lab=a\n--lab\nb\nf.essaim", "--dir", "-d\nx\n-hqyV", "--limit=-1", "--wait=x",
+    "show\n--\n--json", "--color=never\nstatus", "--color=x", "--zzz", "-z", "withdraw\na\n--erase",
+    "--timeout=99999999999999999999", "--if-rev=0\npublish", "--json=1", "--lab=a\n" * 65,
+    "--from=a\n" * 9, DID, DID + "@[::1]:7000", DID + "@a", DID + "@a:0", DID + "@", "@a:1",
+]
+
+
 def text_seeds():
+    for command in COMMANDS:
+        yield "words", command
+    key = "essaim-key-1 root " + "0f" * 32 + "\n"
+    guard = f"essaim-guard-1 {7:020} {'0e' * 32} "
+    guard += hashlib.blake2b(guard.encode(), digest_size=32).hexdigest()[:16] + "\n"
+    for text in (key, guard):
+        for other in (text, text[:-1], text + "\n", text.upper(), text.replace("1", "2"),
+                      text.replace("0", "g"), text.replace(" ", "\t"), "9" + text[1:],
+                      text.replace("000000", "999999")):
+            yield "keyfile", other
+    yield "keyfile", key.replace("root", "link")
     record = {"kind": "need", "slug": "a-1", **BODY}
     compact = json.dumps(record, ensure_ascii=False)
     broken = '{"kind":"need","slug":"a","n":[-1,0,18446744073709551615,9223372036854775808],' \
@@ -248,6 +335,16 @@ CONTENTS.append(("peer", bytes([0, 3, 0, 0, 5, 9] + ANNOUNCE + [13, 0, 0, 4, 0, 
 for change in range(1, 7):
     CONTENTS.append(("proof", bytes([0, 18, 0, change, 0])))
     CONTENTS.append(("proof", bytes([0, 18, 1, 2, 2, 1, change - 1, 1, change * 9, 0])))
+with open(os.path.join(HERE, "..", "golden", "vectors.json"), encoding="utf-8") as file:
+    VECTORS = json.load(file)
+RECORDS, HEADS = ([bytes.fromhex(one["bytes"]) for one in VECTORS[name] if len(one["bytes"]) < 2000]
+                  for name in ("records", "heads"))
+SIBLINGS = [bytes(32)] * 8
+PROOF = ["proof", 1, RECORDS[0], HEADS[0], "a", None, b"", SIBLINGS]
+for at, wrong in ((0, "zzz"), (1, 2), (2, RECORDS[-1]), (3, HEADS[-1]), (3, RECORDS[0]), (4, "-"),
+                  (5, b""), (5, 1), (5, entry()), (6, bytes(47)), (6, bytes(48)), (6, bytes(96)),
+                  (7, SIBLINGS[1:]), (7, [b""] * 8), (7, [1] * 8), (7, None), (4, 1), (4, "a")):
+    CONTENTS.append(("proof", b"\1" + pack(PROOF[:at] + [wrong] + PROOF[at + 1:])))
 BEGIN = [0, 3, 0, 0, 5, 9] + ANNOUNCE + [13, 0]
 for oddity in range(1, 9):
     CONTENTS.append(("peer", bytes(BEGIN + [3, 0, 1, oddity, 0, 0, 1, 7] + ANNOUNCE + [13, 0])))
@@ -256,8 +353,6 @@ for lie in range(1, 10):
 for fork in ([0, 0, 3, 3], [2], [3]):
     CONTENTS.append(("peer", bytes(BEGIN + [5, 0] + fork + ANNOUNCE + [13, 0]
                                    + [0, 0, 1, 7] + ANNOUNCE + [13, 0])))
-with open(os.path.join(HERE, "..", "golden", "vectors.json"), encoding="utf-8") as file:
-    VECTORS = json.load(file)
 CONTENTS += [("fork", b"\1" + bytes.fromhex(one["bytes"])) for one in VECTORS["forks"]]
 CONTENTS += [("recover", b"\1" + bytes.fromhex(one["bytes"])) for one in VECTORS["recoveries"]]
 CONTENTS += [("msg", b"\0" + bytes.fromhex(one["bytes"]) + bytes(one["zeros"]))
