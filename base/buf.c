@@ -82,6 +82,14 @@ void buf_put(struct buf *buf, struct bytes bytes)
     }
 }
 
+void buf_join(struct buf *buf, const struct buf *from)
+{
+    if (buf->err == ERR_OK) {
+        buf->err = from->err;
+    }
+    buf_put(buf, buf_bytes(from));
+}
+
 void buf_put_u8(struct buf *buf, uint8_t value)
 {
     buf_put(buf, bytes_of(&value, 1));

@@ -28,6 +28,8 @@ void buf_clear(struct buf *buf);
 /* Room for `size` more bytes, now or ERR_NOMEM / ERR_SIZE (also kept in buf->err). */
 enum err buf_reserve(struct buf *buf, size_t size);
 void buf_put(struct buf *buf, struct bytes bytes);
+/* Appends what another buffer holds; its error becomes this one's. */
+void buf_join(struct buf *buf, const struct buf *from);
 void buf_put_u8(struct buf *buf, uint8_t value);
 void buf_put_str(struct buf *buf, const char *text);
 /* Appends `size` bytes for the caller to fill; NULL when that failed. Valid until the next append.

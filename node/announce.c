@@ -170,7 +170,7 @@ static enum err announce_gather(struct node *node, struct link *link, struct txn
         struct arrival arrival;
         enum err err = arrival_next(txn, into->upto, &arrival);
         if (err == ERR_NOT_FOUND) {
-            return ERR_OK;
+            break;
         }
         if (err == ERR_OK) {
             err = announce_one(node, link, txn, &arrival, into);

@@ -169,6 +169,9 @@ enum err batch_publish(struct node *node, struct client *client, uint32_t id,
     if (err == ERR_OK && batch->draft.changes.count > 0) {
         err = draft_stage(node, &batch->draft);
     }
+    if (err == ERR_FULL) {
+        client_error(client, id, err, NULL, NULL); /* no answer waits for the turn to be undone */
+    }
     if (err != ERR_OK) {
         return err;
     }

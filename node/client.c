@@ -75,6 +75,7 @@ struct buf *client_out(struct client *client)
 {
     if (client->out == NULL) {
         client->out = buf_new(256);
+        client->unanswered = client->unanswered || client->out == NULL;
     }
     return client->out;
 }
@@ -92,6 +93,10 @@ void clients_emit(struct node *node)
 {
     for (size_t i = 0; i < node->client_count; i++) {
         struct client *client = node->clients[i];
+        if (client->unanswered) {
+            node->effects->err = ERR_NOMEM;
+            return;
+        }
         if (client->out == NULL || client->out->size == 0) {
             continue;
         }

@@ -72,13 +72,15 @@ static bool chosen(const struct exporting *exporting, const struct lab_id *lab)
 
 /* ---- records ---- */
 
-static void records_send(struct node *node, struct link *link, const struct buf *raw, size_t count)
+static enum err records_send(struct node *node, struct link *link, const struct buf *raw,
+                             size_t count)
 {
-    if (count > 0) {
+    if (raw->err == ERR_OK && count > 0) {
         link_send(
             node, link,
             &(struct msg){.type = MSG_RECORDS, .records = {.raw = buf_bytes(raw), .count = count}});
     }
+    return raw->err;
 }
 
 /* The next one to list. ERR_NOT_FOUND at the end. */
@@ -108,12 +110,11 @@ static enum err phase_records(struct node *node, struct exporting *exporting, st
             count++;
         }
     }
-    records_send(node, exporting->link, &raw, count);
     if (err == ERR_NOT_FOUND) {
         exporting->phase = PHASE_PROOFS;
         err = ERR_OK;
     }
-    return err != ERR_OK ? err : raw.err;
+    return err != ERR_OK ? err : records_send(node, exporting->link, &raw, count);
 }
 
 /* ---- proofs ---- */
@@ -158,13 +159,17 @@ static void listing_done(struct listing *listing)
 static enum err listing_send(struct node *node, struct exporting *exporting,
                              const struct listing *listing)
 {
-    records_send(node, exporting->link, &listing->records, listing->record_count);
+    enum err err = records_send(node, exporting->link, &listing->records, listing->record_count);
+    err = err == ERR_OK ? listing->heads.err : err;
+    if (err != ERR_OK) {
+        return err;
+    }
     link_send(node, exporting->link,
               &(struct msg){.type = MSG_HEADS,
                             .heads = {.upto = exporting->arrival,
                                       .heads = {.raw = buf_bytes(&listing->heads),
                                                 .count = listing->head_count}}});
-    return listing->records.err != ERR_OK ? listing->records.err : listing->heads.err;
+    return ERR_OK;
 }
 
 /* The head of `listed` as it is now, under the next arrival; before it its record, if that is newer

@@ -439,6 +439,9 @@ enum err fork_announce(struct node *node, struct link *link, struct txn *txn, ui
         return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
     }
     list_put(&records, lab.signed_bytes); /* the record always comes first */
+    if (records.err != ERR_OK) {
+        return records.err;
+    }
     link_send(
         node, link,
         &(struct msg){.type = MSG_RECORDS, .records = {.raw = buf_bytes(&records), .count = 1}});

@@ -202,6 +202,6 @@ enum err former_report(const struct node *node, struct txn *txn, struct bytes sl
     }
     pack_cstr(out, "revisions");
     pack_array(out, page.count);
-    buf_put(out, buf_bytes(&page.rows));
+    buf_join(out, &page.rows);
     return out->err;
 }

@@ -348,7 +348,7 @@ static void repair_answer(struct node *node, struct client *client)
     pack_bool(out, own->frozen != 0);
     pack_cstr(out, "lost");
     pack_array(out, repair->lost_rows);
-    buf_put(out, buf_bytes(&repair->lost));
+    buf_join(out, &repair->lost);
     pack_cstr(out, "merged");
     pack_uint(out, repair->merged);
     pack_cstr(out, "n");

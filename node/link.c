@@ -58,10 +58,14 @@ void link_send(struct node *node, struct link *link, const struct msg *msg)
         must(bytes.size <= MSG_SIZE_MAX);
         buf_put_u8(&link->out, (uint8_t) (bytes.size >> 8));
         buf_put_u8(&link->out, (uint8_t) bytes.size);
-        buf_put(&link->out, buf_bytes(&bytes));
+        buf_join(&link->out, &bytes);
         return; /* its error is sticky: whoever takes `out` looks at it */
     }
     enum err err = bytes.err != ERR_OK ? bytes.err : session_send(link->session, buf_bytes(&bytes));
+    if (err == ERR_NOMEM) {
+        node->effects->err = err; /* ours: the node ends */
+        return;
+    }
     if (err != ERR_OK) {
         node_refuse(node, err);
         link_move(link, LINK_CLOSING);

@@ -414,9 +414,13 @@ static enum err reads_flush(struct node *node, struct txn *txn)
         struct read_wait *wait = &node->reads[i];
         struct client *client = client_find(node, wait->client);
         struct ctl_msg msg;
-        if (client != NULL && ctl_decode(buf_bytes(&wait->bytes), &msg) == ERR_OK) {
+        if (client != NULL) { /* what it asks was decoded before */
             enum ctl_method method = CTL_hello;
-            enum err err = ctl_find(msg.method, &method);
+            enum err err = ctl_decode(buf_bytes(&wait->bytes), &msg);
+            if (err != ERR_OK) {
+                return err;
+            }
+            err = ctl_find(msg.method, &method);
             if (err == ERR_OK) {
                 err = query_answer(node, client, txn, &msg, method);
             }
@@ -519,7 +523,7 @@ static enum err turn_undone(struct node *node)
     node->txn = NULL;
     txn_end(txn);
     clients_emit(node);
-    return err;
+    return err != ERR_OK ? err : node->effects->err;
 }
 
 static enum err turn_commit(struct node *node)

@@ -402,12 +402,12 @@ void answer_put(struct node *node, struct answer *answer)
     pack_map(out, 4);
     pack_cstr(out, "errors");
     pack_array(out, answer->error_count);
-    buf_put(out, buf_bytes(&answer->errors));
+    buf_join(out, &answer->errors);
     pack_cstr(out, "n");
     pack_uint(out, node->own.held ? node->own.head.n : 0);
     pack_cstr(out, "revs");
     pack_array(out, answer->rev_count);
-    buf_put(out, buf_bytes(&answer->revs));
+    buf_join(out, &answer->revs);
     pack_cstr(out, "statuses");
     pack_bin(out, buf_bytes(&answer->statuses));
 }

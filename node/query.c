@@ -222,7 +222,7 @@ static enum err query_history(const struct asking *asking)
         err = query_begin(asking, &out);
     }
     if (err == ERR_OK) {
-        buf_put(out, buf_bytes(&page));
+        buf_join(out, &page);
     }
     return err;
 }

@@ -49,7 +49,7 @@ static enum err pack_catalogues(struct txn *txn, struct buf *out, const struct l
         }
     }
     pack_array(out, count);
-    buf_put(out, buf_bytes(&rows));
+    buf_join(out, &rows);
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
@@ -105,7 +105,7 @@ enum err query_labs(const struct asking *asking)
         pack_map(out, 1);
         pack_cstr(out, "labs");
         pack_array(out, count);
-        buf_put(out, buf_bytes(&rows));
+        buf_join(out, &rows);
     }
     return err;
 }
@@ -164,7 +164,7 @@ enum err query_peers(const struct asking *asking)
         pack_map(out, 1);
         pack_cstr(out, "peers");
         pack_array(out, count);
-        buf_put(out, buf_bytes(&rows));
+        buf_join(out, &rows);
     }
     return err;
 }

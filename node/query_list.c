@@ -145,7 +145,7 @@ enum err query_list(const struct asking *asking)
         pack_map(out, 3);
         pack_cstr(out, "entries");
         pack_array(out, listing.count);
-        buf_put(out, buf_bytes(&listing.rows));
+        buf_join(out, &listing.rows);
         pack_cstr(out, "next");
         if (listing.full) {
             uint8_t next[LIST_AT_SIZE];

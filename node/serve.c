@@ -159,9 +159,12 @@ static enum err serve_hints(struct node *node, struct link *link, struct stream 
     return err;
 }
 
-static void opening_send(struct node *node, struct link *link, const struct stream *stream,
-                         struct buf *raw, size_t *count)
+static enum err opening_send(struct node *node, struct link *link, const struct stream *stream,
+                             struct buf *raw, size_t *count)
 {
+    if (raw->err != ERR_OK) {
+        return raw->err;
+    }
     if (*count > 0) {
         link_send(node, link,
                   &(struct msg){.type = MSG_DELTA,
@@ -170,6 +173,7 @@ static void opening_send(struct node *node, struct link *link, const struct stre
     }
     buf_clear(raw);
     *count = 0;
+    return ERR_OK;
 }
 
 /* A page of head hashes, and the sides that belong between them. */
@@ -189,15 +193,17 @@ static enum err serve_opening(struct node *node, struct link *link, struct strea
     uint8_t room[OPENING_ITEM_MAX];
     struct bytes item;
     size_t count = 0;
-    while (opening_next(&opening, &at, room, &item)) {
+    while (err == ERR_OK && opening_next(&opening, &at, room, &item)) {
         list_put(&raw, item);
         if (++count == OPENING_PER_MSG) {
-            opening_send(node, link, stream, &raw, &count);
+            err = opening_send(node, link, stream, &raw, &count);
         }
     }
-    opening_send(node, link, stream, &raw, &count);
+    if (err == ERR_OK) {
+        err = opening_send(node, link, stream, &raw, &count);
+    }
     stream->opening_next += page;
-    return raw.err;
+    return err;
 }
 
 /* Sends a few messages of one stream; closes it with DELTA_END when its snapshot is all sent. */

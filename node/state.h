@@ -223,6 +223,7 @@ struct client {
     uint32_t number;
     enum role role;
     bool closing, watching;
+    bool unanswered; /* an answer found no memory: the node ends */
     struct batch batch;
     struct exporting *exporting; /* export.c; NULL */
     struct importing *importing; /* import.c; NULL; at most one client has it */

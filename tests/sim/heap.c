@@ -13,6 +13,8 @@
 #include "tests/sim/state.h"
 
 struct sim *sim_running;
+bool sim_inside, sim_faulted;
+enum err sim_fault_err;
 
 static uint64_t rotl(uint64_t x, int k)
 {

@@ -95,10 +95,31 @@ static void node_start(struct sim *sim, unsigned number)
         .wall_s = SIM_WALL_S + (int64_t) (sim->now_ms / 1000) + lab->wall_off_s,
     };
     keys_start(sim, number, &config);
+    sim_inside = true;
     err = node_new(&config, &lab->node);
-    if (err != ERR_OK) {
+    sim_inside = false;
+    if (err != ERR_OK && sim_faulted) {
+        sim_fault_err = err;
+        store_close(lab->store);
+        lab->store = NULL;
+    } else if (err != ERR_OK) {
         sim_fail(sim, "lab %u does not start: %s", number, err_code(err));
     }
+}
+
+void clients_connect(struct sim *sim, unsigned number)
+{
+    bool again = sim->labs[number]->hung_up;
+    sim->labs[number]->hung_up = false;
+    for (uint32_t client = 1; client <= 2; client++) {
+        struct event event = {.kind = EVENT_CLIENT_DOWN, .client = client};
+        if (again) {
+            sim_step(sim, number, &event);
+        }
+        event = (struct event){.kind = EVENT_CLIENT_UP, .client = client, .role = ROLE_ADMIN};
+        sim_step(sim, number, &event);
+    }
+    sim_settle(sim, number);
 }
 
 void sim_start(struct sim *sim, unsigned number)
@@ -114,19 +135,17 @@ void sim_start(struct sim *sim, unsigned number)
     lab->full = full;
     sim_running = NULL;
     sim->at_lab = SIM_LABS_MAX;
-    if (sim->failure[0] != 0) {
+    if (sim->failure[0] != 0 || lab->store == NULL) {
+        sim_faulted = false;
         return;
     }
     lab->live = true;
     lab->epoch++;
     lab->wake_ms = 0;
+    lab->hung_up = false;
     sim_tell(sim, "%u starts", number);
     check_commits(sim, number);
-    for (uint32_t client = 1; client <= 2; client++) {
-        struct event event = {.kind = EVENT_CLIENT_UP, .client = client, .role = ROLE_ADMIN};
-        sim_step(sim, number, &event);
-    }
-    sim_settle(sim, number);
+    clients_connect(sim, number);
 }
 
 void lab_off(struct sim *sim, unsigned number, bool told)
@@ -160,8 +179,18 @@ void sim_stop(struct sim *sim, unsigned number)
 {
     struct sim_lab *lab = sim->labs[number];
     sim_tell(sim, "%u stops", number);
-    must(node_stop(lab->node, &sim->effects) == ERR_OK);
-    sim_settle(sim, number);
+    sim_inside = true;
+    enum err err = node_stop(lab->node, &sim->effects);
+    sim_inside = false;
+    must(err == ERR_OK || sim_faulted);
+    if (err != ERR_OK) {
+        sim_fault_err = err;
+        sim_faulted = false;
+        effects_done(&sim->effects);
+    }
+    if (err == ERR_OK) {
+        sim_settle(sim, number);
+    }
     if (lab->live) {
         lab_off(sim, number, true);
     }

@@ -109,6 +109,7 @@ struct sim_lab {
     struct sim_item *inbox, *inbox_last;
     struct buf replies;
     bool replied;
+    bool hung_up; /* the node closed a client */
     /* check.c */
     uint64_t commits, commits_checked, arrival_checked;
     uint64_t said[MSG_RECEIPTS + 1];
@@ -156,6 +157,12 @@ void keys_free(struct sim_lab *lab);
 
 /* The simulation whose turn is running; NULL between turns. */
 extern struct sim *sim_running;
+/* For fault.c. The node's own code runs now, and not the simulator's. */
+extern bool sim_inside;
+/* A call failed in this turn, for that was wanted: the node may end with an error. */
+extern bool sim_faulted;
+/* … and what it ended with; ERR_OK: it went on. */
+extern enum err sim_fault_err;
 
 /* heap.c */
 uint64_t sim_roll(struct sim *sim);
@@ -193,6 +200,8 @@ struct sim_lab *lab_new(struct sim *sim, const char *name);
 struct sim_lab *lab_with_keys(struct sim *sim, const char *name);
 void lab_keys(struct sim *sim, struct sim_lab *lab, uint64_t generation,
               const struct last_good *good);
+/* Both clients of a lab, anew. */
+void clients_connect(struct sim *sim, unsigned number);
 void lab_off(struct sim *sim, unsigned number, bool told);
 
 /* disk.c */

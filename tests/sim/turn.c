@@ -47,6 +47,7 @@ static void perform_one(struct sim *sim, struct sim_lab *lab, unsigned number,
         lab->replied = true;
         break;
     case EFFECT_CLIENT_CLOSE:
+        lab->hung_up = true;
         break;
     case EFFECT_LOG:
         sim_tell(sim, "%u %s: %s", number, lab->name, (const char *) effect->bytes->data);
@@ -83,13 +84,19 @@ static void turn_dies(struct sim *sim, unsigned number, enum err err)
     struct sim_lab *lab = sim->labs[number];
     turn_end(sim);
     effects_done(&sim->effects);
-    if (!lab->dying) {
+    bool faulted = sim_faulted;
+    sim_faulted = false;
+    if (faulted) {
+        sim_fault_err = err;
+    } else if (!lab->dying) {
         sim_fail(sim, "lab %u gave up: %s", number, err_code(err));
     } else if (lab->broken && err == ERR_OK) {
         sim_fail(sim, "lab %u went on after an I/O error", number);
     }
     sim_tell(sim, "%u ends (%s)", number, err_code(err));
-    check_commits(sim, number);
+    if (!faulted) { /* else the store itself may be half open */
+        check_commits(sim, number);
+    }
     lab_off(sim, number, true);
 }
 
@@ -105,7 +112,9 @@ void sim_step(struct sim *sim, unsigned number, struct event *event)
     sim_trace_number(sim, event->kind);
     sim_trace_number(sim, number);
     turn_begin(sim, number);
+    sim_inside = true;
     enum err err = node_step(lab->node, event, &sim->effects);
+    sim_inside = false;
     turn_end(sim);
     if (err != ERR_OK) {
         turn_dies(sim, number, err);
@@ -116,7 +125,9 @@ void sim_step(struct sim *sim, unsigned number, struct event *event)
 static enum err turn_commit(struct sim *sim, unsigned number)
 {
     struct sim_lab *lab = sim->labs[number];
+    sim_inside = true;
     enum err err = node_settle(lab->node, &sim->effects);
+    sim_inside = false;
     if (err == ERR_OK && !lab->dying) {
         check_commits(sim, number);
         sim_perform(sim, number);
@@ -133,8 +144,10 @@ void sim_settle(struct sim *sim, unsigned number)
     turn_begin(sim, number);
     enum err err = turn_commit(sim, number);
     while (err == ERR_OK && !lab->dying && node_job(lab->node)) {
+        sim_inside = true;
         node_job_run(lab->node);
         err = node_job_done(lab->node, &sim->effects);
+        sim_inside = false;
         if (err == ERR_OK && !lab->dying) {
             err = turn_commit(sim, number);
         }
@@ -144,6 +157,7 @@ void sim_settle(struct sim *sim, unsigned number)
         return;
     }
     turn_end(sim);
+    sim_faulted = false;
     uint64_t wake_ms = node_wake_ms(lab->node);
     wake_ms = wake_ms > SIM_AHEAD_MS ? wake_ms - SIM_AHEAD_MS : 0;
     if (wake_ms < lab->wake_ms || lab->wake_ms <= sim->now_ms) {

@@ -57,7 +57,9 @@ enum err __wrap_session_send(struct session *session, struct bytes message)
         return __real_session_send(session, message);
     }
     if (sim->labs[sim->at_lab]->lies == 0) {
+        sim_inside = false;
         check_message(sim, sim->at_lab, session, message);
+        sim_inside = true;
         return __real_session_send(session, message);
     }
     struct buf instead = {0};

@@ -39,6 +39,23 @@ static void putting_nothing_is_nothing(void **state)
     assert_null(buf.data);
 }
 
+static void what_was_not_gathered_whole_is_not_joined_silently(void **state)
+{
+    (void) state;
+    defer(buf_done) struct buf all = {0};
+    defer(buf_done) struct buf part;
+    buf_init(&part, 2);
+    buf_put_str(&part, "ab");
+    buf_join(&all, &part);
+    assert_true(bytes_equal(buf_bytes(&all), bytes_of_str("ab")));
+    buf_put_str(&part, "c");
+    buf_join(&all, &part);
+    assert_err(all.err, ERR_SIZE);
+    part.err = ERR_NOMEM;
+    buf_join(&all, &part);
+    assert_err(all.err, ERR_SIZE); /* the first one stays */
+}
+
 static void the_bound_holds_to_the_byte_and_its_error_stays(void **state)
 {
     (void) state;
@@ -147,6 +164,7 @@ int main(void)
         cmocka_unit_test(a_zeroed_buffer_is_empty_and_ready),
         cmocka_unit_test(it_grows_without_losing_a_byte),
         cmocka_unit_test(putting_nothing_is_nothing),
+        cmocka_unit_test(what_was_not_gathered_whole_is_not_joined_silently),
         cmocka_unit_test(the_bound_holds_to_the_byte_and_its_error_stays),
         cmocka_unit_test(a_size_that_cannot_be_is_an_error_not_a_wrap),
         cmocka_unit_test(extend_gives_room_to_fill),
