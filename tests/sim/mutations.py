@@ -182,9 +182,6 @@ MUTANTS = [
         ("node", "        err = fork_chain(node, fetch);\n        if (err == ERR_OK) {\n"
          "            node_refuse", "        err = ERR_OK;\n        if (err == ERR_OK) {\n"
          "            node_refuse")]),
-    Mutant("proof-waits", "a fork proof that has to wait for room is forgotten", [
-        ("node", "            link->all_at = what.more ? 0 : snapshot;",
-         "            link->all_at = snapshot;")]),
     Mutant("fork-unsaid", "a fork proof is not passed on", [
         ("node", "    if (err != ERR_OK || held.proof.size == 0) {\n        return err == ERR_NOT_FOUND ?"
          " ERR_OK : err;", "    if (true) {\n        return err == ERR_NOT_FOUND ? ERR_OK : err;")]),

@@ -226,6 +226,31 @@ static void who_meets_the_merge_first_or_starts_later_comes_to_the_same(void **s
     sim_free(sim);
 }
 
+/* Nothing is written at the middle one when its queue is empty again: the proof must go all the
+ * same. */
+static void a_proof_that_found_no_room_goes_when_there_is_room(void **state)
+{
+    (void) state;
+    struct sim *sim = put_back(75);
+    sim_publish(sim, 0, "b", 3, 200, 1);
+    sim_rate(sim, 1, 2, 4000);
+    sim_publish(sim, 1, "gros", 2500, 1000, 1);
+    sim_run(sim, 5000);
+    sim_cut(sim, 0, 1, false);
+    for (unsigned i = 0; i < 600 && !sim_forked(sim, 1, 0); i++) {
+        sim_run(sim, 100);
+    }
+    assert_true(sim_forked(sim, 1, 0));
+    sim_run(sim, 5000);
+    assert_false(sim_forked(sim, 2, 0)); /* it waits behind a megabyte */
+    sim_rate(sim, 1, 2, 0);
+    for (unsigned i = 0; i < 20 && !sim_forked(sim, 2, 0); i++) {
+        sim_run(sim, MINUTE_MS);
+    }
+    assert_true(sim_forked(sim, 2, 0));
+    sim_free(sim);
+}
+
 /* ---- copies of any age (A3) ---- */
 
 /* Ti Lab publishes `rounds` times, is put back to its state after `age` of them, and tries to sign
@@ -354,6 +379,7 @@ int main(void)
         cmocka_unit_test(of_one_slug_on_both_branches_the_higher_stands_and_the_other_is_told),
         cmocka_unit_test(a_copy_of_any_age_forks_nothing_where_the_guard_is_there),
         cmocka_unit_test(a_copy_of_any_age_with_its_guard_forks_and_is_merged_with_nothing_lost),
+        cmocka_unit_test(a_proof_that_found_no_room_goes_when_there_is_room),
         cmocka_unit_test(what_was_forgotten_is_mended_by_buckets_and_not_by_everything),
         cmocka_unit_test(a_large_delta_is_mended_too),
         cmocka_unit_test(who_meets_the_merge_first_or_starts_later_comes_to_the_same),
