@@ -23,8 +23,8 @@ LONG = bool(os.environ.get("ESSAIM_LONG"))
 SIZE_MAX = 100_000
 EDGES = [0, 1, 2, 3, 127, 128, 255, 256, 65535, 65536, 2**32 - 1, 2**32, 2**63, 2**64 - 2,
          2**64 - 1, -1, -32, -33, -2**63]
-WORDS = ["", "a", "-", "a-", "0:._-", "public", "lab", "head", "fork", "proof", "recover", "é",
-         "A", "a\tb", "a\nb", "a" * 32, "a" * 33, "a" * 64, "a" * 65, "b" * 200, "b" * 201]
+WORDS = ["", "a", "-", "a-", "0:._-", "public", "lab", "head", "fork", "proof", "recover", "erased",
+         "é", "A", "a\tb", "a\nb", "a" * 32, "a" * 33, "a" * 64, "a" * 65, "b" * 200, "b" * 201]
 
 
 def flat(value):
@@ -64,6 +64,11 @@ def head(data):
     return items([*fields[2:], head_hash])
 
 
+def receipt(data):
+    verify.want(len(data) >= 32)
+    return items(verify.signed(data[32:], "erased", data[:32])[0][2:])
+
+
 def opening(data):
     start, history, hashes, n, end = verify.decode(data)
     verify.want(verify.fold(start, history, hashes, {})[:2] == (n, end))
@@ -79,11 +84,16 @@ READERS = {
     "message": lambda data: items(verify.message(data)),
     "opening": opening,
     "proof": lambda data: items(verify.proof(data)),
+    "receipt": receipt,
+    "receipt-form": lambda data: items(verify.form(data, "erased")[0][2:]),
     "record": lambda data: items(verify.signed(data, "lab")[0][2:]),
     "record-form": lambda data: items(verify.form(data, "lab")[0][2:]),
     "recover": lambda data: items(verify.signed(data, "recover")[0][2:]),
     "value": lambda data: flat(verify.decode(data, nodes_max=4096)),
 }
+
+
+KEYED = ("head", "opening", "receipt")  # more than the object itself
 
 
 def second(what, data):
@@ -103,7 +113,7 @@ def corpora(folders):
             with open(os.path.join(folder, name), "rb") as file:
                 content = file.read(SIZE_MAX)
             for data in (content, content[1:]):
-                yield from ((what, data) for what in READERS if what not in ("head", "opening"))
+                yield from ((what, data) for what in READERS if what not in KEYED)
 
 
 class Mutator:
@@ -117,7 +127,8 @@ class Mutator:
                         for lab in labs}
         self.keys = [raw(lab["lab"]) for lab in labs] + list(self.signers) + [bytes(32)]
         short = {name: [raw(one["bytes"]) for one in vectors[name] if len(one["bytes"]) < 9000]
-                 for name in ("entries", "records", "heads", "messages", "forks", "recoveries")}
+                 for name in ("entries", "records", "heads", "messages", "forks", "receipts",
+                              "recoveries")}
         self.signing = raw(vectors["heads"][0]["key"])
         self.heads = short["heads"] + [raw(one) for branch in vectors["branches"].values()
                                        for one in branch]
@@ -125,6 +136,7 @@ class Mutator:
         self.entries = [raw(one["bytes"]) for one in vectors["entries"]]
         self.vectors, self.short = vectors, short
         self.makers = [self.value, self.entry, self.message, self.message, self.record, self.head,
+                       self.receipt,
                        self.recover, self.fork, self.fork, self.proof, self.proof, self.opening,
                        self.opening, self.did]
 
@@ -194,10 +206,10 @@ class Mutator:
         payload, signature = verify.decode(data)
         payload = self.spoilt(payload)
         if self.dice.random() < 0.85:
-            keys, key = ((self.signers, self.signing) if purpose == "head"
-                         else (self.roots, self.keys[0]))
+            server = purpose in ("head", "erased")
+            keys, key = (self.signers, self.signing) if server else (self.roots, self.keys[0])
             try:
-                key = key if purpose == "head" else verify.decode(payload)[2]
+                key = key if server else verify.decode(payload)[2]
             except (ValueError, TypeError, IndexError, KeyError):
                 pass
             signer = keys.get(key if isinstance(key, bytes) else b"",
@@ -227,6 +239,10 @@ class Mutator:
     def head(self):
         data = self.signed(self.dice.choice(self.heads), "head")
         return self.dice.choice([("head", self.signing + data), ("head-form", data)])
+
+    def receipt(self):
+        data = self.signed(self.dice.choice(self.short["receipts"]), "erased")
+        return self.dice.choice([("receipt", self.signing + data), ("receipt-form", data)])
 
     def recover(self):
         return "recover", self.signed(self.dice.choice(self.short["recoveries"]), "recover")

@@ -19,6 +19,7 @@
 #include "proto/fork.h"
 #include "proto/msg.h"
 #include "proto/proof.h"
+#include "proto/receipt.h"
 #include "proto/recover.h"
 #include "proto/scan.h"
 
@@ -213,6 +214,52 @@ static enum err judge_recover(struct bytes bytes)
 
 /* ---- what stands on them ---- */
 
+static void say_receipt(const struct receipt *receipt)
+{
+    size_t at = 0;
+    struct receipt_row row;
+    say_bin(receipt->lab.bytes, KEY_SIZE);
+    say_uint(receipt->generation);
+    say_uint(receipt->number);
+    say_uint(receipt->issued_at);
+    say_bin(receipt->network.bytes, HASH_SIZE);
+    say("[");
+    while (receipt_next(receipt, &at, &row)) {
+        say("[");
+        say_bin(row.lab.bytes, KEY_SIZE);
+        say_bytes('s', row.audience);
+        say_uint(row.generation);
+        say_uint(row.n);
+        say("]");
+    }
+    say("]");
+}
+
+static enum err judge_receipt_form(struct bytes bytes)
+{
+    struct receipt receipt;
+    enum err err = receipt_peek(bytes, &receipt);
+    if (err == ERR_OK) {
+        say_receipt(&receipt);
+    }
+    return err;
+}
+
+/* The key comes first. */
+static enum err judge_receipt(struct bytes bytes)
+{
+    struct receipt receipt;
+    if (bytes.size < KEY_SIZE) {
+        return ERR_INVALID;
+    }
+    enum err err =
+        receipt_open(bytes_of(bytes.data + KEY_SIZE, bytes.size - KEY_SIZE), bytes.data, &receipt);
+    if (err == ERR_OK) {
+        say_receipt(&receipt);
+    }
+    return err;
+}
+
 static enum err judge_fork(struct bytes bytes)
 {
     struct forked forked;
@@ -406,6 +453,8 @@ static enum err judge_message(struct bytes bytes)
         say_hello(&msg);
     } else if (msg.type == MSG_RECORDS) {
         say_list(&msg.records);
+    } else if (msg.type == MSG_RECEIPTS) {
+        say_list(&msg.receipts);
     } else if (msg.type == MSG_HEADS) {
         say_heads(&msg);
     } else if (msg.type == MSG_WANT || msg.type == MSG_DELTA || msg.type == MSG_DELTA_END) {
@@ -432,6 +481,8 @@ static const struct {
     {"message", judge_message},
     {"opening", judge_opening},
     {"proof", judge_proof},
+    {"receipt", judge_receipt},
+    {"receipt-form", judge_receipt_form},
     {"record", judge_record},
     {"record-form", judge_record_form},
     {"recover", judge_recover},
