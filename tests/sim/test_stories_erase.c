@@ -409,7 +409,9 @@ static void life_run(uint64_t seed)
 static void whatever_labs_come_and_go_nothing_withdrawn_is_left_or_comes_back(void **state)
 {
     (void) state;
-    uint64_t seeds = getenv("ESSAIM_LONG") == NULL ? 25 : 1000;
+    const char *lives = getenv("SIM_LIVES");
+    uint64_t seeds = lives != NULL ? strtoull(lives, NULL, 10) : 25;
+    seeds = getenv("ESSAIM_LONG") == NULL ? seeds : 1000;
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         print_message("# seed %llu\n", (unsigned long long) seed);
         life_run(seed);
