@@ -8,7 +8,7 @@
  */
 #include "base/defer.h"
 #include "base/must.h"
-#include "node/state.h"
+#include "node/parts.h"
 
 #define ANNOUNCE_MSG_SIZE (32u * 1024u)
 

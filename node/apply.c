@@ -7,7 +7,7 @@
 
 #include "base/defer.h"
 #include "base/must.h"
-#include "node/state.h"
+#include "node/parts.h"
 
 /* ---- the chain ---- */
 

@@ -9,7 +9,7 @@
 
 #include "base/defer.h"
 #include "base/must.h"
-#include "node/state.h"
+#include "node/parts.h"
 #include "proto/did.h"
 #include "proto/entry.h"
 #include "proto/pack.h"
@@ -31,7 +31,7 @@ enum err client_up(struct node *node, const struct event *event)
 {
     struct client *client = node->client_count < CTL_CLIENTS_MAX ? calloc(1, sizeof *client) : NULL;
     if (client == NULL) {
-        struct effect *effect = node_effect(node, EFFECT_CLIENT_CLOSE);
+        struct effect *effect = effects_add(node, EFFECT_CLIENT_CLOSE);
         if (effect != NULL) {
             effect->client = event->client;
         }
@@ -104,13 +104,13 @@ void clients_emit(struct node *node)
             node->effects->err = client->out->err;
             return;
         }
-        struct effect *effect = node_effect(node, EFFECT_REPLY);
+        struct effect *effect = effects_add(node, EFFECT_REPLY);
         if (effect != NULL) {
             effect->client = client->number;
             client->queued += client->out->size;
             effect->bytes = take(&client->out);
         }
-        effect = client->closing ? node_effect(node, EFFECT_CLIENT_CLOSE) : NULL;
+        effect = client->closing ? effects_add(node, EFFECT_CLIENT_CLOSE) : NULL;
         if (effect != NULL) {
             effect->client = client->number;
         }

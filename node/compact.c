@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/state.h"
+#include "node/parts.h"
 #include "proto/pack.h"
 
 #define ERASE_UPTIME_MS (12ull * 3600 * 1000)

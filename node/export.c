@@ -11,7 +11,7 @@
 
 #include "base/defer.h"
 #include "base/must.h"
-#include "node/state.h"
+#include "node/parts.h"
 #include "proto/pack.h"
 
 #define PART_SIZE_MAX (256u * 1024u)

@@ -15,7 +15,7 @@
 
 #include "base/defer.h"
 #include "base/must.h"
-#include "node/state.h"
+#include "node/parts.h"
 
 #define GAP_MS_MAX 5000 /* a job may have kept us from reading */
 #define DOUBT_MS (3600u * 1000u)

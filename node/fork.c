@@ -12,7 +12,7 @@
 
 #include "base/defer.h"
 #include "base/must.h"
-#include "node/state.h"
+#include "node/parts.h"
 #include "proto/did.h"
 #include "proto/fork.h"
 #include "proto/pack.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/defer.h"
-#include "node/state.h"
+#include "node/parts.h"
 #include "proto/entry.h"
 #include "proto/pack.h"
 #include "store/kept.h"

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
-#include "node/state.h"
+#include "node/parts.h"
 #include "proto/pack.h"
 
 #define REPAIR_MS 60000

@@ -8,7 +8,7 @@
  * nothing is signed until the own chain, pulled from peers, holds that head. A guard of unknown
  * number (a copy was put back) is lifted when a peer has nothing more of ours.
  */
-#include "node/state.h"
+#include "node/parts.h"
 
 #define GUARD_QUIET_MS 10000
 #define GUARD_LOOK_MS 1000
@@ -115,7 +115,7 @@ enum err guard_settle(struct node *node)
         memcmp(guard->hash.bytes, wanted.hash.bytes, HASH_SIZE) == 0) {
         return ERR_OK;
     }
-    struct effect *effect = node_effect(node, EFFECT_GUARD);
+    struct effect *effect = effects_add(node, EFFECT_GUARD);
     if (effect == NULL) {
         return ERR_NOMEM;
     }

@@ -6,7 +6,7 @@
 #ifndef ESSAIM_NODE_IMPORT_H
 #define ESSAIM_NODE_IMPORT_H
 
-#include "node/state.h"
+#include "node/parts.h"
 
 #define WAITS_MAX 64
 

@@ -13,7 +13,7 @@
 
 #include "base/defer.h"
 #include "base/must.h"
-#include "node/state.h"
+#include "node/parts.h"
 #include "proto/did.h"
 
 #define EDGE(state) (1u << (state))
@@ -127,7 +127,7 @@ enum err link_up(struct node *node, const struct event *event)
     }
     if (link == NULL || link->session == NULL) {
         free(link);
-        struct effect *effect = node_effect(node, EFFECT_CLOSE);
+        struct effect *effect = effects_add(node, EFFECT_CLOSE);
         if (effect != NULL) {
             effect->link = event->link;
         }
@@ -567,7 +567,7 @@ void links_emit(struct node *node)
         struct link *link = node->links[i];
         struct buf *bytes = session_take(link->session);
         if (bytes != NULL) {
-            struct effect *effect = node_effect(node, EFFECT_SEND);
+            struct effect *effect = effects_add(node, EFFECT_SEND);
             if (effect == NULL) {
                 buf_free(bytes);
                 return;
@@ -579,7 +579,7 @@ void links_emit(struct node *node)
         }
         if (link->state == LINK_CLOSING && !link->close_sent) {
             link->close_sent = true;
-            struct effect *effect = node_effect(node, EFFECT_CLOSE);
+            struct effect *effect = effects_add(node, EFFECT_CLOSE);
             if (effect != NULL) {
                 effect->link = link->number;
             }

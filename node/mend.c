@@ -13,7 +13,7 @@
 
 #include "base/defer.h"
 #include "base/must.h"
-#include "node/state.h"
+#include "node/parts.h"
 #include "proto/entry.h"
 
 #define BUCKET_FILL (56u * 1024u)            /* of pairs or entries in one message */

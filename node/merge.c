@@ -14,7 +14,7 @@
 
 #include "base/defer.h"
 #include "base/must.h"
-#include "node/state.h"
+#include "node/parts.h"
 #include "proto/entry.h"
 #include "proto/pack.h"
 #include "store/lost.h"

@@ -13,22 +13,13 @@
 
 #include "base/defer.h"
 #include "base/must.h"
-#include "node/state.h"
+#include "node/parts.h"
 #include "proto/model.h"
 
 #define CHORE_COUNT 500
 #define CHORE_PERIOD_MS (3600u * 1000u)
 #define CHORE_AGAIN_MS (60u * 1000u)
 #define CHORE_SOON_MS 100
-
-void effects_done(struct effects *effects)
-{
-    for (size_t i = 0; i < effects->count; i++) {
-        buf_free(effects->items[i].bytes);
-    }
-    free(effects->items);
-    *effects = (struct effects){0};
-}
 
 enum err node_grow(void **array, size_t count, size_t *cap, size_t size)
 {
@@ -45,19 +36,6 @@ enum err node_grow(void **array, size_t count, size_t *cap, size_t size)
     return ERR_OK;
 }
 
-struct effect *node_effect(struct node *node, enum effect_kind kind)
-{
-    struct effects *effects = node->effects;
-    if (node_grow((void **) &effects->items, effects->count, &effects->cap,
-                  sizeof *effects->items) != ERR_OK) {
-        effects->err = ERR_NOMEM;
-        return NULL;
-    }
-    struct effect *effect = &effects->items[effects->count++];
-    *effect = (struct effect){.kind = kind};
-    return effect;
-}
-
 void node_log(struct node *node, int level, const char *format, ...)
 {
     char line[512];
@@ -68,7 +46,7 @@ void node_log(struct node *node, int level, const char *format, ...)
     if (size < 0) {
         return;
     }
-    struct effect *effect = node_effect(node, EFFECT_LOG);
+    struct effect *effect = effects_add(node, EFFECT_LOG);
     if (effect == NULL) {
         return;
     }
@@ -506,7 +484,7 @@ static enum err turn_undone(struct node *node)
     fetches_reset(node);
     node->changed_count = 0;
     while (node->link_count > 0) {
-        struct effect *effect = node_effect(node, EFFECT_CLOSE);
+        struct effect *effect = effects_add(node, EFFECT_CLOSE);
         if (effect != NULL) {
             effect->link = node->links[0]->number;
         }

@@ -6,7 +6,7 @@
 
 #include "base/defer.h"
 #include "base/must.h"
-#include "node/state.h"
+#include "node/parts.h"
 
 static bool recovers(const struct node *node, const struct lab_id *lab)
 {

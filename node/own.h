@@ -9,7 +9,7 @@
 #ifndef ESSAIM_NODE_OWN_H
 #define ESSAIM_NODE_OWN_H
 
-#include "node/state.h"
+#include "node/parts.h"
 #include "proto/model.h"
 
 struct record {

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
-#include "node/state.h"
+#include "node/parts.h"
 
 struct peer *peer_find(struct node *node, const struct lab_id *lab)
 {
@@ -110,7 +110,7 @@ void peers_dial(struct node *node)
         if (!wants_dial(peer) || node->now_ms < peer->dial_at_ms) {
             continue;
         }
-        struct effect *effect = node_effect(node, EFFECT_DIAL);
+        struct effect *effect = effects_add(node, EFFECT_DIAL);
         if (effect == NULL) {
             return;
         }

@@ -3,7 +3,7 @@
 #ifndef ESSAIM_NODE_QUERY_H
 #define ESSAIM_NODE_QUERY_H
 
-#include "node/state.h"
+#include "node/parts.h"
 
 struct asking {
     struct node *node;

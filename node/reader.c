@@ -7,7 +7,7 @@
  * link stands beside the ordinary one of that lab, of which no row is touched: whoever holds a
  * stolen server's keys cannot push it out.
  */
-#include "node/state.h"
+#include "node/parts.h"
 #include "proto/recover.h"
 
 enum err reader_check(struct node *node, struct link *link, const struct msg *msg)

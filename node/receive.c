@@ -8,7 +8,7 @@
  */
 #include "base/defer.h"
 #include "base/must.h"
-#include "node/state.h"
+#include "node/parts.h"
 #include "proto/entry.h"
 
 #define ASKED_MAX 6 /* ways of asking one link for one head */

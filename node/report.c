@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/defer.h"
-#include "node/state.h"
+#include "node/parts.h"
 #include "proto/did.h"
 #include "proto/pack.h"
 #include "store/lost.h"

@@ -10,7 +10,7 @@
  * old keys back. The end of a recovery is a rotation like any other.
  */
 #include "base/must.h"
-#include "node/state.h"
+#include "node/parts.h"
 #include "proto/pack.h"
 #include "proto/recover.h"
 
@@ -69,7 +69,7 @@ enum err rotate_begin(struct node *node, struct client *client, uint32_t id)
     }
     node->rotation =
         (struct rotation){.state = ROTATION_CLAIMING, .client = client->number, .id = id};
-    return node_effect(node, EFFECT_KEYS_CLAIM) == NULL ? ERR_NOMEM : ERR_OK;
+    return effects_add(node, EFFECT_KEYS_CLAIM) == NULL ? ERR_NOMEM : ERR_OK;
 }
 
 /* ---- the keys that were claimed ---- */
@@ -182,7 +182,7 @@ enum err rotate_keys(struct node *node, const struct event *event)
     enum err err = keys_check(node, event->keys, &record, &text);
     if (err == ERR_KEY || err == ERR_CONFLICT || err == ERR_FROZEN) {
         rotate_refuse(node, err, text);
-        return node_effect(node, EFFECT_KEYS_DROP) == NULL ? ERR_NOMEM : ERR_OK;
+        return effects_add(node, EFFECT_KEYS_DROP) == NULL ? ERR_NOMEM : ERR_OK;
     }
     return err == ERR_OK ? keys_use(node, event->keys) : err;
 }
@@ -221,7 +221,7 @@ void rotate_settle(struct node *node)
     if (rotation->state != ROTATION_SIGNING) {
         return;
     }
-    (void) node_effect(node, EFFECT_KEYS_FINISH); /* no memory: sticky in the effects */
+    (void) effects_add(node, EFFECT_KEYS_FINISH); /* no memory: sticky in the effects */
     node_log(node, 6, "keys: generation %llu is in use",
              (unsigned long long) node->record_view.generation);
     rotate_answer(node);
@@ -237,7 +237,7 @@ void rotate_undo(struct node *node)
         node->config.recovering = rotation->recovered;
         node->own.frozen |= rotation->recovered ? FREEZE_RECOVERING : 0;
         node->own.reseal = false;
-        (void) node_effect(node, EFFECT_KEYS_DROP);
+        (void) effects_add(node, EFFECT_KEYS_DROP);
         rotate_refuse(node, ERR_FULL, NULL);
     }
 }

@@ -12,7 +12,7 @@
 
 #include "base/defer.h"
 #include "base/must.h"
-#include "node/state.h"
+#include "node/parts.h"
 
 #define DELTA_FILL (60u * 1024u) /* close a DELTA beyond this */
 #define HINTS_PER_MSG 2048

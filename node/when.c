@@ -8,7 +8,7 @@
  * with the dates of the heads that come, and with the own one.
  */
 #include "base/must.h"
-#include "node/state.h"
+#include "node/parts.h"
 #include "store/age.h"
 
 #define HOUR_S 3600

@@ -19,7 +19,7 @@
 #ifndef ESSAIM_TESTS_SIM_STATE_H
 #define ESSAIM_TESTS_SIM_STATE_H
 
-#include "node/state.h"
+#include "node/parts.h"
 #include "store/ledger.h"
 #include "tests/sim/cluster.h"
 

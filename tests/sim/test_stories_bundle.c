@@ -16,7 +16,7 @@
 #include "proto/pack.h"
 #include "store/staging.h"
 #include "tests/sim/bundle.h"
-#include "node/state.h"
+#include "node/parts.h"
 #include "tests/sim/state.h"
 
 #define DAY_MS (24ull * 3600 * 1000)
