@@ -8,6 +8,7 @@
 #include "base/must.h"
 #include "store/kept.h"
 #include "store/ledger.h"
+#include "store/lost.h"
 #include "store/rows.h"
 #include "store/staging.h"
 
@@ -137,7 +138,15 @@ static enum err keeps_more(struct txn *txn, uint32_t id, uint64_t held_n, bool *
         *ret_more = true;
         return ERR_OK;
     }
-    return err == ERR_OK || err == ERR_NOT_FOUND ? kept_any(txn, id, ret_more) : err;
+    err = err == ERR_OK || err == ERR_NOT_FOUND ? kept_any(txn, id, ret_more) : err;
+    if (err != ERR_OK || *ret_more) {
+        return err;
+    }
+    uint8_t at[LOST_AT_SIZE] = {0};
+    struct lost lost;
+    err = lost_next(txn, id, at, &lost); /* what gave way in a merge */
+    *ret_more = err == ERR_OK || err == ERR_CORRUPT;
+    return err == ERR_NOT_FOUND || err == ERR_CORRUPT ? ERR_OK : err;
 }
 
 struct saying {

@@ -317,6 +317,29 @@ static void what_gives_way_is_kept_though_nobody_waits_for_the_answer(void **sta
     sim_free(sim);
 }
 
+static void who_keeps_what_gave_way_does_not_say_that_all_is_erased(void **state)
+{
+    (void) state;
+    struct sim *sim = forked(41, 3, 200);
+    struct head head;
+    bool frozen = true;
+    sim_publish(sim, 0, "a", 2, 200, 7);
+    sim_cut(sim, 0, 1, false);
+    sim_run(sim, 15 * MINUTE_MS);
+    assert_err(sim_repair(sim, 0, false, &frozen), ERR_OK);
+    assert_int_equal(gone_of(sim, 1).total, 2);
+    sim_withdraw(sim, 0, "a-1");
+    assert_true(sim_head(sim, 0, 0, &head));
+    sim_run(sim, 2ull * 24 * 60 * MINUTE_MS);
+    assert_int_equal(sim_claim(sim, 0, 1, 0), head.n); /* nothing gave way there */
+    assert_int_equal(sim_claim(sim, 0, 0, 0), 0);
+    assert_err(forget(sim, "a-0"), ERR_OK);
+    assert_err(forget(sim, "a-1"), ERR_OK);
+    sim_run(sim, 2ull * 24 * 60 * MINUTE_MS);
+    assert_int_equal(sim_claim(sim, 0, 0, 0), head.n);
+    sim_free(sim);
+}
+
 static void all_that_gives_way_is_kept_beyond_what_one_answer_tells(void **state)
 {
     (void) state;
@@ -598,6 +621,7 @@ int main(void)
         cmocka_unit_test(a_branch_that_stops_coming_is_waited_for_a_minute),
         cmocka_unit_test(what_force_gives_up_is_gone_from_the_disk_in_that_turn),
         cmocka_unit_test(what_gives_way_is_kept_though_nobody_waits_for_the_answer),
+        cmocka_unit_test(who_keeps_what_gave_way_does_not_say_that_all_is_erased),
         cmocka_unit_test(all_that_gives_way_is_kept_beyond_what_one_answer_tells),
         cmocka_unit_test(a_merge_keeps_former_bodies_where_the_lab_wants_them),
         cmocka_unit_test(an_entry_that_cannot_be_signed_anew_gives_way_and_is_kept),
