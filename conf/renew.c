@@ -258,34 +258,6 @@ static enum err claim(const struct keyfile_dir *dir)
     return keyfile_dir_sync(dir);
 }
 
-enum err renew_claim(const char *name, struct keys *ret_keys, struct say *ret_say)
-{
-    struct keyfile_dir dir;
-    enum err err = keyfile_dir_open(name, false, ret_say, &dir);
-    if (err != ERR_OK) {
-        return err;
-    }
-    err = claim(&dir);
-    if (err == ERR_OK) {
-        err = keys_load_set(name, NEXT, ret_keys, ret_say);
-    }
-    if (err != ERR_OK) {
-        set_remove(&dir, NEXT);
-        set_remove(&dir, NEW);
-    }
-    keyfile_dir_close(&dir);
-    return err;
-}
-
-void renew_drop(const char *name)
-{
-    struct keyfile_dir dir;
-    if (keyfile_dir_open(name, false, NULL, &dir) == ERR_OK) {
-        set_remove(&dir, NEXT);
-        keyfile_dir_close(&dir);
-    }
-}
-
 static enum err place(const struct keyfile_dir *dir, unsigned file)
 {
     struct name next = name_of(file, NEXT);
@@ -310,6 +282,44 @@ enum err renew_finish(const char *name, struct say *ret_say)
     }
     keyfile_dir_close(&dir);
     return write_say(&dir, err);
+}
+
+enum err renew_claim(const char *name, bool *unfinished, struct keys *ret_keys, struct say *ret_say)
+{
+    struct keyfile_dir dir;
+    enum err err = keyfile_dir_open(name, false, ret_say, &dir);
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (unfinished != NULL && *unfinished) {
+        /* The .next files there are the only copy of keys in use. */
+        err = renew_finish(name, ret_say);
+        if (err != ERR_OK) {
+            set_remove(&dir, NEW);
+            keyfile_dir_close(&dir);
+            return err;
+        }
+        *unfinished = false;
+    }
+    err = claim(&dir);
+    if (err == ERR_OK) {
+        err = keys_load_set(name, NEXT, ret_keys, ret_say);
+    }
+    if (err != ERR_OK) {
+        set_remove(&dir, NEXT);
+        set_remove(&dir, NEW);
+    }
+    keyfile_dir_close(&dir);
+    return err;
+}
+
+void renew_drop(const char *name)
+{
+    struct keyfile_dir dir;
+    if (keyfile_dir_open(name, false, NULL, &dir) == ERR_OK) {
+        set_remove(&dir, NEXT);
+        keyfile_dir_close(&dir);
+    }
 }
 
 /* The record of the set; false when there is no good one. */

@@ -40,13 +40,15 @@ bool renew_recovering(const char *dir, const struct lab_id *lab);
 
 /* ---- essaimd: holds the directory's lock ---- */
 
-/* Takes the .new files over and loads them. ERR_NOT_FOUND when there are none, else as keys_load;
- * after an error none is left. */
-MUST_USE enum err renew_claim(const char *dir, struct keys *ret_keys, struct say *ret_say);
+/* Takes the .new files over and loads them. `unfinished` (or NULL): a renew_finish of this process
+ * failed, so what was claimed before is in use: it is put in its place first (false, then), or
+ * kept. ERR_NOT_FOUND when there are none, else as keys_load; after an error no .new is left. */
+MUST_USE enum err renew_claim(const char *dir, bool *unfinished, struct keys *ret_keys,
+                              struct say *ret_say);
 /* Removes what renew_claim took over. */
 void renew_drop(const char *dir);
 /* Puts it in place of the present keys, durably; recover.statement goes. ERR_IO, ERR_KEY, ERR_FULL:
- * then the next start goes on. */
+ * then the next renew_claim or the next start goes on. */
 MUST_USE enum err renew_finish(const char *dir, struct say *ret_say);
 
 struct renew_left {

@@ -51,6 +51,7 @@ struct daemon {
     bool loop_open, stopping;
     struct keys fresh; /* claimed for a rotation, until the node has its copies */
     struct node_keys fresh_keys;
+    bool keys_unfinished; /* keys in use are not all in their place yet */
     uv_loop_t loop;
     uv_signal_t sigterm, sigint, sighup;
     uv_timer_t watchdog, stop_timer;
@@ -110,7 +111,7 @@ static void keys_claim(struct daemon *daemon)
 {
     struct say say = {0};
     struct event event = {.kind = EVENT_KEYS};
-    event.err = renew_claim(daemon->options->dir, &daemon->fresh, &say);
+    event.err = renew_claim(daemon->options->dir, &daemon->keys_unfinished, &daemon->fresh, &say);
     if (event.err == ERR_OK) {
         daemon->fresh_keys = (struct node_keys){.record = buf_bytes(&daemon->fresh.record),
                                                 .signing_secret = daemon->fresh.signing_secret,
@@ -128,11 +129,12 @@ static void on_told(void *user)
     keys_done(&daemon->fresh);
 }
 
-/* What fails is done at the next start: the store has the new record. */
+/* What fails is done before the next rotation, or at the next start: the store has the record. */
 static void keys_finish(struct daemon *daemon)
 {
     struct say say = {0};
-    if (renew_finish(daemon->options->dir, &say) != ERR_OK) {
+    daemon->keys_unfinished = renew_finish(daemon->options->dir, &say) != ERR_OK;
+    if (daemon->keys_unfinished) {
         log_write(LOG_LEVEL_ERROR, "keys",
                   "%s; the new keys are in use, and put in their place at the next start",
                   say.text);

@@ -178,7 +178,7 @@ static void a_set_that_was_staged_claimed_and_finished_is_the_new_one(void **sta
     struct keys keys;
     assert_err(stage(place, 2), ERR_OK);
     assert_int_equal(generation_of(place), 1);
-    assert_err(renew_claim(place->dir, &keys, NULL), ERR_OK);
+    assert_err(renew_claim(place->dir, NULL, &keys, NULL), ERR_OK);
     assert_int_equal(keys.generation, 2);
     assert_int_equal(generation_of(place), 1);
     assert_err(renew_finish(place->dir, NULL), ERR_OK);
@@ -203,9 +203,9 @@ static void what_was_staged_can_be_taken_back_and_what_was_claimed_dropped(void 
     assert_err(stage(place, 2), ERR_OK);
     assert_err(stage(place, 3), ERR_OK); /* over the older one */
     renew_unstage(place->dir);
-    assert_err(renew_claim(place->dir, &keys, NULL), ERR_NOT_FOUND);
+    assert_err(renew_claim(place->dir, NULL, &keys, NULL), ERR_NOT_FOUND);
     assert_err(stage(place, 2), ERR_OK);
-    assert_err(renew_claim(place->dir, &keys, NULL), ERR_OK);
+    assert_err(renew_claim(place->dir, NULL, &keys, NULL), ERR_OK);
     keys_done(&keys);
     renew_drop(place->dir);
     assert_int_equal(count_of(place, "*.new") + count_of(place, "*.next"), 0);
@@ -220,7 +220,8 @@ static int cut_run(const struct place *place, unsigned at)
     if (child == 0) {
         struct keys keys;
         countdown = at;
-        bool done = stage(place, 2) == ERR_OK && renew_claim(place->dir, &keys, NULL) == ERR_OK;
+        bool done =
+            stage(place, 2) == ERR_OK && renew_claim(place->dir, NULL, &keys, NULL) == ERR_OK;
         if (done) {
             int fd = open(place->commit, O_WRONLY | O_CREAT, 0600);
             done = fd >= 0 && !cut() && renew_finish(place->dir, NULL) == ERR_OK;
@@ -240,7 +241,7 @@ static void sweep(void **state, bool failing)
     steps = countdown = 0;
     struct keys keys;
     assert_err(stage(place, 2), ERR_OK);
-    assert_err(renew_claim(place->dir, &keys, NULL), ERR_OK);
+    assert_err(renew_claim(place->dir, NULL, &keys, NULL), ERR_OK);
     keys_done(&keys);
     assert_err(renew_finish(place->dir, NULL), ERR_OK);
     unsigned whole = steps + 1; /* and the commit */
@@ -280,7 +281,7 @@ static void a_start_that_is_killed_while_it_finishes_goes_on_the_next_time(void 
         struct place *place = *state;
         struct keys keys;
         assert_err(stage(place, 2), ERR_OK);
-        assert_err(renew_claim(place->dir, &keys, NULL), ERR_OK);
+        assert_err(renew_claim(place->dir, NULL, &keys, NULL), ERR_OK);
         keys_done(&keys);
         pid_t child = fork();
         if (child == 0) {
@@ -301,12 +302,42 @@ static void a_start_that_is_killed_while_it_finishes_goes_on_the_next_time(void 
     }
 }
 
+/* The daemon went on after renew_finish had failed: its keys are in .next files, in part or all. */
+static void a_claim_after_a_failed_finish_loses_no_key_in_use(void **state)
+{
+    fails = true;
+    for (unsigned first = 1; first < 5; first++) {
+        for (unsigned then = 0; then < 8; then++) {
+            struct place *place = *state;
+            struct keys keys;
+            bool unfinished = true;
+            assert_err(stage(place, 2), ERR_OK);
+            assert_err(renew_claim(place->dir, NULL, &keys, NULL), ERR_OK);
+            keys_done(&keys);
+            countdown = first;
+            assert_true(renew_finish(place->dir, NULL) != ERR_OK);
+            countdown = 0;
+            assert_err(stage(place, 3), ERR_OK);
+            countdown = then;
+            enum err err = renew_claim(place->dir, &unfinished, &keys, NULL);
+            countdown = 0;
+            if (err == ERR_OK) {
+                keys_done(&keys);
+            }
+            start(place, 2); /* generation 3 was never in use */
+            assert_int_equal(generation_of(place), 2);
+            assert_int_equal(teardown(state), 0);
+            assert_int_equal(setup(state), 0);
+        }
+    }
+}
+
 static void another_essaim_that_writes_meanwhile_is_not_mixed_in(void **state)
 {
     struct place *place = *state;
     struct keys keys;
     assert_err(stage(place, 2), ERR_OK);
-    assert_err(renew_claim(place->dir, &keys, NULL), ERR_OK);
+    assert_err(renew_claim(place->dir, NULL, &keys, NULL), ERR_OK);
     assert_err(stage(place, 7), ERR_OK);
     assert_err(renew_finish(place->dir, NULL), ERR_OK);
     assert_int_equal(generation_of(place), 2);
@@ -330,7 +361,7 @@ static void a_set_that_does_not_belong_together_is_refused_and_goes(void **state
     assert_int_equal(rename(kept, path_of(place, "other")), 0);
     assert_err(stage(place, 2), ERR_OK);
     assert_int_equal(rename(path_of(place, "other"), kept), 0);
-    assert_err(renew_claim(place->dir, &keys, &say), ERR_KEY);
+    assert_err(renew_claim(place->dir, NULL, &keys, &say), ERR_KEY);
     assert_non_null(strstr(say.text, "does not belong"));
     assert_int_equal(count_of(place, "*.new") + count_of(place, "*.next"), 0);
     assert_int_equal(generation_of(place), 1);
@@ -385,7 +416,7 @@ static void a_recovering_directory_is_loaded_as_one_and_ends_as_a_lab(void **sta
     assert_memory_equal(&keys.lab, &place->root.lab, sizeof keys.lab);
     keys_done(&keys);
     assert_err(stage(place, 5), ERR_OK);
-    assert_err(renew_claim(place->dir, &keys, NULL), ERR_OK);
+    assert_err(renew_claim(place->dir, NULL, &keys, NULL), ERR_OK);
     keys_done(&keys);
     assert_err(renew_finish(place->dir, NULL), ERR_OK);
     assert_int_equal(generation_of(place), 5);
@@ -446,6 +477,7 @@ int main(void)
         WITH_LAB(a_kill_at_any_step_leaves_the_old_set_or_the_new_one),
         WITH_LAB(a_failure_at_any_step_does_so_too),
         WITH_LAB(a_start_that_is_killed_while_it_finishes_goes_on_the_next_time),
+        WITH_LAB(a_claim_after_a_failed_finish_loses_no_key_in_use),
         WITH_LAB(another_essaim_that_writes_meanwhile_is_not_mixed_in),
         WITH_LAB(a_set_that_does_not_belong_together_is_refused_and_goes),
         WITH_LAB(a_directory_that_is_not_ours_is_refused),
