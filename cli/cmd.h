@@ -68,7 +68,8 @@
       N_("export-root FILE | rotate [--root-key FILE]"), \
       N_("move the root key offline; sign new keys for the server with it")) \
     C(recover, "recover", "récupérer recuperer", "admin", \
-      OPT_BIT(root_key) | OPT_BIT(from) | OPT_BIT(name) | OPT_BIT(listen), 1, 1, \
+      OPT_BIT(root_key) | OPT_BIT(from) | OPT_BIT(name) | OPT_BIT(listen) | \
+          OPT_BIT(force), 1, 1, \
       N_("DIR --root-key FILE --from LAB@HOST:PORT [--from …] [--name NAME]"), \
       N_("a lost server comes back from the root key and any peer")) \
     C(version, "version", "", NULL, 0, 0, 0, "", N_("the version of this program")) \

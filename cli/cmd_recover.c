@@ -322,6 +322,54 @@ static enum err pull(struct recovery *recovery)
     return err;
 }
 
+/* ---- what the new record would void ---- */
+
+/* A newer record than all that peers hold: signed over nothing, it would wipe what they hold. */
+static enum err emptiness_check(struct recovery *recovery)
+{
+    struct cli *cli = recovery->cli;
+    const struct identity *identity = &recovery->identity;
+    if (identity->generation < 2 || identity->head_count > 0 || opts_has(&cli->opts, OPT_force)) {
+        return ERR_OK;
+    }
+    (void) flaw_set(&cli->flaw, ERR_REFUSED, N_("no peer holds a valid catalogue of this lab"),
+                    N_("add --from for a peer that may; or go on with nothing: --force"));
+    flaw_detail(&cli->flaw, "%llu", (unsigned long long) identity->generation);
+    return ERR_REFUSED;
+}
+
+static bool forked(const msgpack_object *result, const struct lab_id *lab)
+{
+    const msgpack_object *forks = ctl_get(result, "forks");
+    bool found = false;
+    for (uint32_t i = 0;
+         forks != NULL && forks->type == MSGPACK_OBJECT_ARRAY && i < forks->via.array.size; i++) {
+        struct bytes of = {0};
+        found = found || (ctl_get_bin(&forks->via.array.ptr[i], "lab", &of) == ERR_OK &&
+                          bytes_equal(of, BYTES_OF_ARRAY(lab->bytes)));
+    }
+    return found;
+}
+
+/* One branch is kept, the record voids the other: not without a word. */
+static enum err fork_check(struct recovery *recovery)
+{
+    struct cli *cli = recovery->cli;
+    struct ctl_msg msg;
+    enum err err = rpc_call(&cli->rpc, CTL_forks, bytes_of(NULL, 0), &msg, &cli->flaw);
+    if (err != ERR_OK) {
+        return err;
+    }
+    bool found = forked(&msg.result, &recovery->root.lab);
+    ctl_done(&msg);
+    if (!found || opts_has(&cli->opts, OPT_force)) {
+        return ERR_OK;
+    }
+    return flaw_set(&cli->flaw, ERR_REFUSED,
+                    N_("this lab was forked: new keys void the branch that was not pulled"),
+                    N_("see both: essaim fork; to go on with the one pulled: --force"));
+}
+
 /* ---- the whole ---- */
 
 static enum err answer(struct recovery *recovery, uint64_t generation, uint64_t n)
@@ -365,6 +413,12 @@ static enum err recover(struct recovery *recovery)
     }
     if (err == ERR_OK) {
         err = pull(recovery);
+    }
+    if (err == ERR_OK) {
+        err = emptiness_check(recovery);
+    }
+    if (err == ERR_OK) {
+        err = fork_check(recovery);
     }
     if (err == ERR_OK) {
         err = renewal_rotate(cli, &recovery->root, cli->opts.values[OPT_name], &generation, &n);

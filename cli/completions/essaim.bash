@@ -51,7 +51,7 @@ _essaim()
     repair) own="--force" ;;
     receipts) own="--since" ;;
     key) own="--root-key" ;;
-    recover) own="--root-key --from --name --listen" ;;
+    recover) own="--root-key --from --name --listen --force" ;;
     esac
     if [[ $word == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$own $general" -- "$word")

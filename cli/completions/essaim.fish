@@ -42,7 +42,7 @@ complete -c essaim -n "__fish_seen_subcommand_from recover" -a "(__fish_complete
 complete -c essaim -n "__fish_seen_subcommand_from recover" -l from -x -d "a peer to come back from"
 complete -c essaim -n "__fish_seen_subcommand_from recover" -l name -x -d "the lab's name"
 complete -c essaim -n "__fish_seen_subcommand_from recover" -l listen -x -d "HOST:PORT"
-complete -c essaim -n "__fish_seen_subcommand_from repair" -l force -d "sign on although heads are lost"
+complete -c essaim -n "__fish_seen_subcommand_from recover repair" -l force -d "sign on although heads are lost"
 complete -c essaim -n "__fish_seen_subcommand_from receipts" -l since -x -d "up to this head"
 complete -c essaim -n "__fish_seen_subcommand_from sync" -l wait -x -d "until N peers hold them"
 complete -c essaim -n "__fish_seen_subcommand_from help" -a "$commands scripting"

@@ -58,6 +58,29 @@ class Fork(lab.Case):
         labs = [self.a, self.other, self.b, self.c]
         until(lambda: all(len(self.forks(each)) == 1 for each in labs), labs)
 
+    def test_a_forked_lab_that_was_lost_is_not_recovered_without_a_word(self):
+        self.apart([[resource("ici")], [resource("ici-2")]], [[resource("ailleurs")]])
+        self.all_know()
+        key = self.a.dir + ".racine"
+        self.a.good("key", "export-root", key)
+        for each in (self.a, self.other):
+            each.stop()
+        shutil.rmtree(self.a.dir)
+        words = ["recover", self.a.dir, "--root-key", key]
+        # Without a daemon the directory is made; with one the rest is done.
+        self.a.run([lab.ESSAIM, *words, "--from", f"{self.b.did}@{self.b.address}",
+                    "--timeout", "1"])
+        self.a.listens = False
+        self.a.start()
+        again = [lab.ESSAIM, *words, "--from", f"{self.b.did}@{self.b.address}", "--json"]
+        done = self.a.run(again, limit_s=lab.LIMIT_S * 4)
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertIn("--force", json.loads(done.stderr)["error"]["hint"])
+        self.assertEqual(self.a.rpc("status")["warnings"], ["recovering"])
+        forced = self.a.run([*again, "--force"], limit_s=lab.LIMIT_S * 4)
+        self.assertEqual(forced.returncode, 0, forced.stderr)
+        self.assertEqual(self.forks(self.a), [])
+
     def test_two_machines_fork_everybody_freezes_and_repair_joins_them(self):
         self.apart([[resource("ici"), resource("commun", "d'ici")], [resource("ici-2")]],
                    [[resource("ailleurs"), resource("commun", "d'ailleurs")]])

@@ -503,6 +503,24 @@ class Recovery(lab.Case):
         converge([a, b], lambda: len(b.entries()) == 2)
         self.assertEqual(generation(b, a), 1)
 
+    def test_newer_keys_than_any_catalogue_stop_it_before_it_signs(self):
+        a, b = self.labs_in_a_row("Ti Lab", "Région Sud")
+        self.assertEqual(a.cli("key", "rotate").returncode, 0)
+        converge([a, b], lambda: generation(b, a) == 2)
+        key = self.lost(a)
+        command = self.recovering(a, key, "--from", f"{b.did}@{b.address}")
+        told, complaint = command.communicate(timeout=lab.LIMIT_S * 4)
+        self.assertEqual((command.returncode, told), (4, ""), complaint)
+        error = json.loads(complaint)["error"]
+        self.assertEqual(error["code"], "E-REFUSED")
+        self.assertIn("--force", error["hint"])
+        self.assertEqual((generation(b, a), warnings(a)), (2, {"recovering"}))
+        forced = a.run([ESSAIM, "recover", a.dir, "--root-key", key, "--force"])
+        self.assertEqual(forced.returncode, 0, forced.stderr)
+        a.publish(many("un", 2))
+        converge([a, b], lambda: generation(b, a) == 3 and len(b.entries()) == 2)
+        self.clean(a, b)
+
     def test_the_command_that_holds_the_root_key_leaves_no_core(self):
         a = self.lab("Ti Lab", start=False)
         fresh = os.path.join(self.top, "neuf")
