@@ -12,8 +12,41 @@
 #include "proto/pack.h"
 #include "proto/proof.h"
 
-static enum err proof_print(struct cli *cli, struct bytes proof)
+static json_t *proven_json(const struct proven *proven)
 {
+    char did[DID_SIZE_MAX];
+    did_encode(&proven->record.lab, did);
+    json_t *lab = json_object();
+    value_set(lab, "id", json_string(did));
+    value_set(lab, "name", value_str(proven->record.name));
+    json_t *head = json_object();
+    value_set(head, "n", value_uint(proven->head.n));
+    value_set(head, "generation", value_uint(proven->head.generation));
+    value_set(head, "count", value_uint(proven->head.count));
+    value_set(head, "issued_at", value_when(proven->head.issued_at));
+    json_t *answer = json_object();
+    value_set(answer, "present", json_boolean(proven->present));
+    value_set(answer, "lab", lab);
+    value_set(answer, "slug", value_str(proven->slug));
+    value_set(answer, "head", head);
+    if (proven->present) {
+        value_set(answer, "kind", value_str(proven->entry.kind));
+        value_set(answer, "rev", value_uint(proven->entry.rev));
+        value_set(answer, "leaf", value_hex(BYTES_OF_ARRAY(proven->leaf.bytes)));
+        json_t *body = value_unpack(proven->entry.body);
+        value_set(answer, "body", body == NULL ? json_null() : body);
+    }
+    return answer;
+}
+
+/* With --json: what it says, and the bytes themselves. */
+static enum err proof_print(struct cli *cli, struct bytes proof, const struct proven *proven)
+{
+    if (cli->voice.json) {
+        json_t *answer = proven_json(proven);
+        value_set(answer, "proof", value_hex(proof));
+        return out_single(&cli->out, "essaim.proof/1", answer, "slug");
+    }
     if (isatty(STDOUT_FILENO) == 1) {
         return flaw_set(&cli->flaw, ERR_USAGE, N_("a proof is bytes, not text"),
                         N_("write it to a file: essaim prove LAB/SLUG > FILE"));
@@ -45,7 +78,7 @@ enum err cmd_prove(struct cli *cli)
         err = flaw_set(&cli->flaw, ERR_NET, N_("the daemon's answer cannot be understood"),
                        N_("are essaim and essaimd of the same version?"));
     } else {
-        err = proof_print(cli, proof);
+        err = proof_print(cli, proof, &proven);
     }
     ctl_done(&msg);
     return err;
@@ -78,33 +111,6 @@ static enum err file_read(struct cli *cli, const char *path, struct buf *into)
         return err;
     }
     return ERR_OK;
-}
-
-static json_t *proven_json(const struct proven *proven)
-{
-    char did[DID_SIZE_MAX];
-    did_encode(&proven->record.lab, did);
-    json_t *lab = json_object();
-    value_set(lab, "id", json_string(did));
-    value_set(lab, "name", value_str(proven->record.name));
-    json_t *head = json_object();
-    value_set(head, "n", value_uint(proven->head.n));
-    value_set(head, "generation", value_uint(proven->head.generation));
-    value_set(head, "count", value_uint(proven->head.count));
-    value_set(head, "issued_at", value_when(proven->head.issued_at));
-    json_t *answer = json_object();
-    value_set(answer, "present", json_boolean(proven->present));
-    value_set(answer, "lab", lab);
-    value_set(answer, "slug", value_str(proven->slug));
-    value_set(answer, "head", head);
-    if (proven->present) {
-        value_set(answer, "kind", value_str(proven->entry.kind));
-        value_set(answer, "rev", value_uint(proven->entry.rev));
-        value_set(answer, "leaf", value_hex(BYTES_OF_ARRAY(proven->leaf.bytes)));
-        json_t *body = value_unpack(proven->entry.body);
-        value_set(answer, "body", body == NULL ? json_null() : body);
-    }
-    return answer;
 }
 
 enum err cmd_verify_proof(struct cli *cli)

@@ -61,7 +61,9 @@ static void fd_close(const int *fd)
 static enum err failed(struct restore *restore, const char *what, const char *hint)
 {
     int code = errno;
-    enum err err = code == ENOSPC || code == EDQUOT || code == EFBIG ? ERR_FULL : ERR_IO;
+    enum err err = code == ENOSPC || code == EDQUOT || code == EFBIG ? ERR_FULL
+                   : code == ENOENT                                  ? ERR_NOT_FOUND
+                                                                     : ERR_IO;
     (void) flaw_set(&restore->cli->flaw, err, N_("the backup was not put back"), hint);
     flaw_detail(&restore->cli->flaw, "%s: %s", what, strerrordesc_np(code));
     return err;

@@ -542,7 +542,7 @@ class Backup(lab.Case):
         other = os.path.join(self.top, "autre")
         with open(other, "wb") as file:
             file.write(os.urandom(100000))
-        for wrong, code in (other, 5), (os.path.join(self.top, "rien"), 1), (self.top, 5):
+        for wrong, code in (other, 5), (os.path.join(self.top, "rien"), 3), (self.top, 5):
             self.assertEqual(made.cli("restore", wrong, made.dir, "--yes").returncode, code, wrong)
         empty = os.path.join(self.top, "vide")
         os.mkdir(empty, 0o700)

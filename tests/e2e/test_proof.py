@@ -39,6 +39,13 @@ class Proofs(lab.Case):
         self.assertEqual((proven["lab"]["id"], proven["slug"]), (self.a.did, "salle-7"))
         self.assertEqual(proven["body"]["title"], {"fr": "Ressource salle-7"})
 
+    def test_with_json_the_proof_is_one_document(self):
+        said = json.loads(self.b.good("prove", "ti-lab/salle-7", "--json"))
+        path = self.prove(self.b, "ti-lab/salle-7")
+        with open(path, "rb") as file:
+            self.assertEqual(bytes.fromhex(said.pop("proof")), file.read())
+        self.assertEqual(said, json.loads(self.check(self.b, path).stdout))
+
     def test_a_withdrawn_entry_is_proven_absent(self):
         self.a.withdraw("salle-7")
         converge([self.a, self.b])
