@@ -20,7 +20,7 @@ import lab
 import tap
 from lab import ESSAIM, LIMIT_S, converge, pack, resource
 
-SECONDS = 180 if tap.SLOW == 1 else 60
+SECONDS = 180 if tap.SLOW == 1 else 30
 RUNS = 1000
 
 

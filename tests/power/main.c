@@ -28,7 +28,7 @@
 #include "tests/power/power.h"
 
 #define IMAGES_CI 10000
-#define IMAGES_SLOW 3000 /* under sanitizers */
+#define IMAGES_SLOW 1500 /* under sanitizers */
 #define IMAGES_LONG 100000
 #define CONTROL_IMAGES 1000
 #define WORKERS_MAX 16
