@@ -80,7 +80,8 @@ static enum err change_check(struct node *node, struct txn *txn, const struct ch
                             .body = entry.body,
                             .has_if_rev = place->has_if_rev,
                             .if_rev = place->if_rev};
-    return draft_fits(node, &node->own.draft, txn, &record, bytes.size, ret_verdict);
+    size_t size = entry_size_under(bytes.size, entry.rev, own_next_rev(&node->own));
+    return draft_fits(node, &node->own.draft, txn, &record, size, ret_verdict);
 }
 
 /* A change of a batch that others may have overtaken: checked as if it came now. */

@@ -329,6 +329,26 @@ class Quotas(lab.Case):
         self.assertEqual(a.heads()[a.id, "public"][1], 3)
         self.clean(a)
 
+    def test_a_batch_that_was_overtaken_counts_what_will_be_signed(self):
+        limit = 80000
+        a = self.limited(10, limit)
+        for k in range(126):
+            a.publish([lab.resource("pas", f"{k:03d}", filler="y" * 30000)])
+        n, _, held, *_ = a.heads()[a.id, "public"]
+        self.assertEqual(n, 126)
+        size = lambda filler: len(msgpack.packb(  # noqa: E731
+            ["lot", 127, "resource", lab.ordered(lab.resource("lot", filler=filler)[2])]))
+        filler = "x" * 40000
+        filler += "x" * (limit - held - size(filler))
+        self.assertEqual(size(filler) + held, limit)  # as head 127; as head 128 one byte more
+        with a.connect() as other:
+            slug, kind, body = lab.resource("lot", filler=filler)
+            other.call("publish", entries=[[slug, kind, lab.pack(body)]], more=True)
+            a.publish([lab.resource("pas", "127", filler="y" * 30000)])
+            self.assertEqual(list(other.call("publish", entries=[])["statuses"]), [3])
+        self.assertLessEqual(a.heads()[a.id, "public"][2], limit)
+        self.clean(a)
+
 
 class Roles(lab.Case):
     """Promise S7, as real users: default deny, every role by every method."""
