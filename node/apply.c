@@ -314,7 +314,7 @@ static enum err fetch_applied(struct node *node, struct fetch *fetch)
     struct head head = fetch->head;
     uint64_t old_n = fetch->ask == ASK_ANEW && head.n <= fetch->base_n ? 0 : fetch->base_n;
     if (fetch->link != NULL) {
-        fetch->link->stall_delay_ms = 0;
+        fetch->link->stall_delay_ms = fetch->link->own_delay_ms = 0;
     }
     if (fetch->own) {
         fetch_over(node, fetch);
@@ -363,7 +363,8 @@ static enum err fetch_nothing(struct node *node, struct fetch *fetch)
         return fetch_again(node, fetch, ASK_ANEW); /* it moved on, or its bucket is too large */
     }
     if (fetch->own) {
-        fetch_over(node, fetch); /* it holds nothing of ours, or nothing newer */
+        fetch_own_later(node, fetch->link);
+        fetch_over(node, fetch); /* it holds nothing of ours, or nothing newer, or cannot read it */
     } else {
         fetch_abandon(node, fetch);
     }

@@ -183,6 +183,24 @@ static void link_stalled(struct node *node, struct link *link)
     link->stalled_ms = node->now_ms + link->stall_delay_ms;
 }
 
+/* "Nothing of yours" may also be that its disk failed it for a moment: while this lab signs nothing
+ * for want of its own entries, it is asked again, more rarely each time. */
+void fetch_own_later(struct node *node, struct link *link)
+{
+    uint64_t delay = link->own_delay_ms == 0 ? RETRY_MS : link->own_delay_ms * 2;
+    link->own_delay_ms = delay < STALL_DELAY_MS_MAX ? delay : STALL_DELAY_MS_MAX;
+    link->own_due_ms = node->now_ms + link->own_delay_ms;
+}
+
+static enum err fetch_own_due(struct node *node, struct link *link)
+{
+    if (link->own_due_ms == 0 || node->now_ms < link->own_due_ms) {
+        return ERR_OK;
+    }
+    link->own_due_ms = 0;
+    return node->own.frozen != 0 ? offer_own(node, link) : ERR_OK;
+}
+
 static enum err fetch_too_slow(struct node *node, struct fetch *fetch)
 {
     node_refuse(node, ERR_TIMEOUT);
@@ -261,6 +279,10 @@ uint64_t fetch_wake_ms(const struct node *node)
     }
     for (size_t i = 0; i < node->link_count; i++) {
         const struct link *link = node->links[i];
+        uint64_t own = link->own_due_ms > link->stalled_ms ? link->own_due_ms : link->stalled_ms;
+        if (link->own_due_ms != 0 && own > node->now_ms && own < wake) {
+            wake = own;
+        }
         for (size_t k = 0; k < link->offer_count; k++) {
             uint64_t due = link->offers[k].not_before_ms;
             due = due > link->stalled_ms ? due : link->stalled_ms;
@@ -507,6 +529,10 @@ enum err fetch_schedule(struct node *node)
         struct link *link = node->links[i];
         if (link->state != LINK_READY || node->now_ms < link->stalled_ms) {
             continue;
+        }
+        enum err due = fetch_own_due(node, link);
+        if (due != ERR_OK) {
+            return due;
         }
         unsigned asked = fetches_on(node, link);
         for (size_t k = 0; k < link->offer_count && asked < LINK_FETCHES_MAX; k++) {

@@ -114,6 +114,8 @@ void fetch_over(struct node *node, struct fetch *fetch);
 /* Gives it up; what is staged stays for the next one. Its offer waits before this link is asked
  * again. */
 void fetch_abandon(struct node *node, struct fetch *fetch);
+/* That link had nothing of ours: when it is asked again. */
+void fetch_own_later(struct node *node, struct link *link);
 /* So much came for it. *ret_gone: its peer is too slow, and others offer the same: it is given up,
  * what came is kept, another will be asked. */
 MUST_USE enum err fetch_moved(struct node *node, struct fetch *fetch, size_t size, bool *ret_gone);

@@ -130,6 +130,7 @@ struct link {
     uint64_t crawl_ms, crawl_size;       /* of deltas lately: time they took, what came … */
     uint64_t crawl_at_ms;                /* … until then */
     uint64_t stalled_ms, stall_delay_ms; /* not asked before, for it let us wait */
+    uint64_t own_due_ms, own_delay_ms;   /* asked again for what it has of ours; 0 = it is not */
 
     struct buf proof; /* a fork proof that comes in parts */
     uint64_t proof_size;

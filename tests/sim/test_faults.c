@@ -322,9 +322,6 @@ static void a_server_is_lost(struct sim *sim)
     knows(sim, 0, 1, true);
     for (unsigned i = 0; i < 60 && !sim_has(sim, 0, 0, "fonds-4"); i++) {
         run(sim, MINUTE_MS);
-        if (i % 10 == 9) {
-            sim_reset(sim, 0, 1); /* who found its copy damaged is asked again by a new link */
-        }
     }
     assert_true(sim_has(sim, 0, 0, "fonds-4"));
     assert_int_equal(ask(sim, 0, CTL_identity, &params, NULL), ERR_OK);

@@ -471,6 +471,35 @@ static void a_lab_comes_back_from_its_root_key_and_a_peer(void **state)
     sim_free(t.sim);
 }
 
+static void a_peer_that_could_not_read_once_is_asked_again_on_the_same_link(void **state)
+{
+    (void) state;
+    struct sim *sim = sim_new(36);
+    unsigned a = sim_lab(sim, "A");
+    unsigned b = sim_lab(sim, "B");
+    sim_link(sim, a, b);
+    sim_publish(sim, a, "un", 20, 300, 1);
+    assert_true(sim_converge(sim, 60000));
+    sim_stop(sim, a);
+    sim_rot(sim, b, a, "un-7");
+    sim_recover(sim, a);
+    sim_peer(sim, a, b, true);
+    sim_run(sim, 5000);
+    assert_true(sim_linked(sim, a, b));
+    assert_false(sim_has(sim, a, a, "un-7"));
+    uint64_t asked = sim_said(sim, a, MSG_WANT);
+    sim_run(sim, 4 * 3600000);
+    assert_false(sim_has(sim, a, a, "un-7"));
+    asked = sim_said(sim, a, MSG_WANT) - asked;
+    assert_in_range(asked, 20, 100); /* never given up, nor asked all the time */
+    sim_rot(sim, b, a, "un-7");      /* the bit flips back */
+    sim_run(sim, 11 * 60000);
+    assert_true(sim_has(sim, a, a, "un-7"));
+    finish(sim, a);
+    assert_true(sim_converge(sim, 60000));
+    sim_free(sim);
+}
+
 static void recovery_goes_on_after_crashes_of_either_side(void **state)
 {
     (void) state;
@@ -625,6 +654,7 @@ int main(void)
         cmocka_unit_test(a_guard_of_unknown_number_waits_for_one_peer_with_nothing_more),
         cmocka_unit_test(the_guard_follows_every_head_and_a_lost_one_is_made_anew),
         cmocka_unit_test(a_lab_comes_back_from_its_root_key_and_a_peer),
+        cmocka_unit_test(a_peer_that_could_not_read_once_is_asked_again_on_the_same_link),
         cmocka_unit_test(recovery_goes_on_after_crashes_of_either_side),
         cmocka_unit_test(a_stolen_server_that_is_still_linked_does_not_push_it_out),
         cmocka_unit_test(a_peer_that_does_not_know_the_lab_says_nothing_to_it),
