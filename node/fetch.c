@@ -187,6 +187,9 @@ static void link_stalled(struct node *node, struct link *link)
  * for want of its own entries, it is asked again, more rarely each time. */
 void fetch_own_later(struct node *node, struct link *link)
 {
+    if (link->file) {
+        return; /* it is read from its beginning to its end, whatever is asked */
+    }
     uint64_t delay = link->own_delay_ms == 0 ? RETRY_MS : link->own_delay_ms * 2;
     link->own_delay_ms = delay < STALL_DELAY_MS_MAX ? delay : STALL_DELAY_MS_MAX;
     link->own_due_ms = node->now_ms + link->own_delay_ms;
